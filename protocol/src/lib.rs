@@ -1,0 +1,17 @@
+//! The ground under every other crate: units, ids, keys, the signed charge profile, the paper's
+//! messages and the RPC frame.
+//!
+//! What it leaves out: rules (they are in `ledger`) and everything that touches a clock or a disk.
+#![warn(missing_docs)]
+
+pub mod crypto;
+pub mod ids;
+pub mod time;
+pub mod units;
+
+pub use crypto::{Domain, Hash, KeyPair, PublicKey, Signature, SignatureError};
+pub use ids::{
+    ChargerId, GrantId, GroupId, IdTag, IdTagError, NodeId, Salt, SupplyPointId, TariffId,
+};
+pub use time::{TimeError, UnixMillis, UnixSeconds};
+pub use units::{EnergyWh, MinorUnits, PowerW};
