@@ -5,13 +5,22 @@
 #![warn(missing_docs)]
 
 pub mod crypto;
+pub mod genesis;
 pub mod ids;
+pub mod message;
+pub mod profile;
+pub mod signed;
 pub mod time;
 pub mod units;
 
 pub use crypto::{Domain, Hash, KeyPair, PublicKey, Signature, SignatureError};
+pub use genesis::{Challenge, Genesis};
 pub use ids::{
     ChargerId, GrantId, GroupId, IdTag, IdTagError, NodeId, Salt, SupplyPointId, TariffId,
 };
+pub use profile::{
+    ChargeProfile, Grant, ProfileAck, Receipt, SignedGrant, SignedProfile, SignedReceipt,
+};
+pub use signed::{DecodeError, Signable, Signed, canonical, decode};
 pub use time::{TimeError, UnixMillis, UnixSeconds};
 pub use units::{EnergyWh, MinorUnits, PowerW};

@@ -1,0 +1,411 @@
+//! The messages that travel as RPC text frames: the paper's Table I under its names, the
+//! handshake before it, and the calls billing needs beside it.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::crypto::{Hash, PublicKey, Signature};
+use crate::genesis::Genesis;
+use crate::ids::{ChargerId, GroupId, IdTag, NodeId, Salt, SupplyPointId};
+use crate::profile::SignedGrant;
+use crate::time::{UnixMillis, UnixSeconds};
+use crate::units::{EnergyWh, MinorUnits};
+
+/// The WebSocket subprotocol of the billing link.
+pub const SUBPROTOCOL: &str = "charge-billing.v1";
+
+/// First call of a link: the node names itself and challenges the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hello {
+    /// The node's key.
+    pub node_key: PublicKey,
+    /// Random bytes that the provider signs.
+    pub nonce: Hash,
+}
+
+/// Answer to [`Hello`]: which chain this is, proof of the provider's key, and its challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HelloAck {
+    /// What the chain began with.
+    pub genesis: Genesis,
+    /// Random bytes that the node signs.
+    pub nonce: Hash,
+    /// By the provider, over both nonces and the node's key.
+    pub signature: Signature,
+}
+
+/// Second call of a link: proof of the node's key, and a token where it is not enrolled yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Join {
+    /// By the node, over both nonces and the provider's key.
+    pub signature: Signature,
+    /// The one-time enrolment token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+/// Answer to [`Join`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JoinAck {
+    /// The node's enrolment number.
+    pub node: NodeId,
+    /// The provider's clock.
+    pub current_time: UnixMillis,
+    /// The last profile number the provider knows of this node; 0 for none.
+    pub last_seq: u32,
+    /// Height of the newest block.
+    pub tip: u64,
+}
+
+/// What happened to a request for a charger. OCPP 1.6's AuthorizationStatus, and `Pending`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Granted.
+    Accepted,
+    /// The charger is barred.
+    Blocked,
+    /// The permission has run out.
+    Expired,
+    /// Unknown, or not of this group.
+    Invalid,
+    /// It is charging elsewhere already.
+    ConcurrentTx,
+    /// The group's parent is away; it is asked when it returns.
+    Pending,
+}
+
+/// A mobile charger joins. Without a groupId the node asks for a charger some group has
+/// registered already (charging away from home).
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Register {
+    /// The mobile charger.
+    pub id_tag: IdTag,
+    /// The group it wants to pay with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<IdTag>,
+}
+
+/// Answer to [`Register`].
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterAck {
+    /// Cycle, clock and status.
+    pub id_tag_info: RegisterInfo,
+    /// The charger as the chain knows it; absent unless accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
+}
+
+/// The paper's `idTagInfo` of a [`RegisterAck`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterInfo {
+    /// Cycle for sending profiles, in seconds.
+    pub interval_s: u32,
+    /// The provider's clock.
+    pub current_time: UnixMillis,
+    /// Whether the group takes the charger.
+    pub status: Status,
+}
+
+/// A registered charger as the chain and the parties know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Registration {
+    /// Its pseudonym.
+    pub charger: ChargerId,
+    /// Its group's number.
+    pub group: GroupId,
+    /// Its group's name.
+    pub group_id: IdTag,
+    /// The group's parent.
+    pub parent: NodeId,
+    /// The salt of the pseudonym: for the home node only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<Salt>,
+}
+
+/// Does this idTag belong to your group? Provider to parent.
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckAuth {
+    /// The mobile charger.
+    pub id_tag: IdTag,
+    /// The group it names.
+    pub group_id: IdTag,
+}
+
+/// Answer to [`CheckAuth`].
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckAuthAck {
+    /// The parent's word.
+    pub status: Status,
+}
+
+/// May this charger charge? Member to parent, relayed by the provider.
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Authorize {
+    /// The mobile charger.
+    pub id_tag: IdTag,
+    /// Its group.
+    pub group_id: IdTag,
+    /// Its pseudonym.
+    pub charger: ChargerId,
+}
+
+/// Answer to [`Authorize`].
+///
+/// # Source
+/// The paper, Table I.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuthorizeAck {
+    /// The parent's word.
+    pub status: Status,
+    /// The parent's signed permission; absent unless accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<SignedGrant>,
+}
+
+/// An outlet with an owner and a meter joins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterSupplyPoint {
+    /// The node's own name for the outlet.
+    pub outlet: String,
+    /// The group that is credited for what is taken here.
+    pub owner: IdTag,
+    /// Model and serial number of its meter.
+    pub meter: String,
+}
+
+/// Answer to [`RegisterSupplyPoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegisterSupplyPointAck {
+    /// The outlet's enrolment number.
+    pub supply_point: SupplyPointId,
+}
+
+/// Asks for blocks from a height on; they arrive as binary frames before the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetBlocks {
+    /// The first height wanted.
+    pub from: u64,
+}
+
+/// Answer to [`GetBlocks`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetBlocksAck {
+    /// Height of the newest block.
+    pub tip: u64,
+}
+
+/// The bill of a group. Provider to the group's parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChargeInfo {
+    /// The group that is billed.
+    pub group_id: IdTag,
+    /// ISO 4217 code of every amount here.
+    pub currency: String,
+    /// What its chargers took, in the order of the chain.
+    pub lines: Vec<ChargeInfoLine>,
+    /// What its outlets gave to others and to itself.
+    pub credits: Vec<CreditLine>,
+}
+
+/// One charge of a [`ChargeInfo`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChargeInfoLine {
+    /// Who charged.
+    pub id_tag: IdTag,
+    /// Where.
+    pub supply_point: SupplyPointId,
+    /// When it began.
+    pub start: UnixSeconds,
+    /// When it ended.
+    pub end: UnixSeconds,
+    /// How much.
+    pub energy_wh: EnergyWh,
+    /// What it costs.
+    pub amount: MinorUnits,
+    /// Whether more than half of the voters confirmed its block.
+    pub is_final: bool,
+    /// Height of its block.
+    pub height: u64,
+    /// The header that proves it.
+    pub header: Hash,
+}
+
+/// What the owner of a supply point is credited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreditLine {
+    /// The outlet.
+    pub supply_point: SupplyPointId,
+    /// The outlet's name at its node.
+    pub outlet: String,
+    /// Energy given.
+    pub energy_wh: EnergyWh,
+    /// What the owner gets for it.
+    pub credit: MinorUnits,
+}
+
+/// Answer to [`ChargeInfo`]: it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChargeInfoAck {}
+
+macro_rules! calls {
+    ($($name:ident => $ack:ident),* $(,)?) => {
+        /// A call of the billing protocol, after the handshake.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each variant is the message of its name")]
+        pub enum Request { $($name($name)),* }
+
+        /// The answer to the [`Request`] of the same name.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each variant answers the request of its name")]
+        pub enum Response { $($name($ack)),* }
+
+        impl Request {
+            /// The RPC action.
+            #[must_use]
+            pub fn action(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name)),* }
+            }
+
+            /// The RPC payload.
+            #[must_use]
+            pub fn payload(&self) -> Value {
+                match self { $(Self::$name(message) => to_value(message)),* }
+            }
+
+            /// Reads a call.
+            ///
+            /// # Errors
+            /// `UnknownAction`, or `Malformed` with what is wrong.
+            pub fn decode(action: &str, payload: &str) -> Result<Self, MessageError> {
+                match action {
+                    $(stringify!($name) => from_json(action, payload).map(Self::$name),)*
+                    _ => Err(MessageError::UnknownAction(action.chars().take(40).collect())),
+                }
+            }
+
+            /// Reads the answer to this call.
+            ///
+            /// # Errors
+            /// `Malformed` with what is wrong.
+            pub fn decode_response(&self, payload: &str) -> Result<Response, MessageError> {
+                match self {
+                    $(Self::$name(_) => from_json(self.action(), payload).map(Response::$name)),*
+                }
+            }
+        }
+
+        impl Response {
+            /// The RPC payload.
+            #[must_use]
+            pub fn payload(&self) -> Value {
+                match self { $(Self::$name(message) => to_value(message)),* }
+            }
+        }
+    };
+}
+
+calls! {
+    Register => RegisterAck,
+    CheckAuth => CheckAuthAck,
+    Authorize => AuthorizeAck,
+    RegisterSupplyPoint => RegisterSupplyPointAck,
+    GetBlocks => GetBlocksAck,
+    ChargeInfo => ChargeInfoAck,
+}
+
+/// Why a text frame's payload was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// No call of this name.
+    #[error("unknown action {0:?}")]
+    UnknownAction(String),
+    /// The payload is not this action's.
+    #[error("malformed {action}: {reason}")]
+    Malformed {
+        /// The action.
+        action: String,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+/// Reads one message of the handshake or a call.
+///
+/// # Errors
+/// `Malformed` with what is wrong.
+pub fn from_json<T: DeserializeOwned>(action: &str, payload: &str) -> Result<T, MessageError> {
+    serde_json::from_str(payload).map_err(|source| MessageError::Malformed {
+        action: action.to_owned(),
+        reason: source.to_string(),
+    })
+}
+
+/// Writes one message.
+///
+/// # Panics
+/// Never: no message here holds a map with keys other than text.
+pub fn to_value<T: Serialize>(message: &T) -> Value {
+    serde_json::to_value(message).expect("messages are plain structs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_comes_back_from_its_payload() {
+        let call = Request::Register(Register {
+            id_tag: IdTag::parse("fleet-1").expect("printable"),
+            group_id: None,
+        });
+        assert_eq!(call.payload().to_string(), r#"{"idTag":"FLEET-1"}"#);
+        let read = Request::decode(call.action(), &call.payload().to_string());
+        assert_eq!(read, Ok(call));
+    }
+
+    #[test]
+    fn unknown_actions_and_surplus_fields_are_refused() {
+        assert_eq!(
+            Request::decode("Pay", "{}"),
+            Err(MessageError::UnknownAction("Pay".to_owned()))
+        );
+        let surplus = Request::decode("Register", r#"{"idTag":"A","amount":0}"#);
+        assert!(matches!(surplus, Err(MessageError::Malformed { .. })));
+    }
+}
