@@ -7,8 +7,11 @@
 pub mod crypto;
 pub mod genesis;
 pub mod ids;
+#[cfg(feature = "link")]
+pub mod link;
 pub mod message;
 pub mod profile;
+pub mod rpc;
 pub mod signed;
 pub mod time;
 pub mod units;
