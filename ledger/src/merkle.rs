@@ -1,0 +1,215 @@
+//! Merkle trees as in RFC 6962: leaves and nodes hashed apart, no leaf ever doubled.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::Hash;
+
+const LEAF: &[u8] = &[0x00];
+const NODE: &[u8] = &[0x01];
+
+/// The hash of a leaf.
+///
+/// # Source
+/// RFC 6962, section 2.1.
+#[must_use]
+pub fn leaf_hash(data: &[u8]) -> Hash {
+    Hash::of_parts(&[LEAF, data])
+}
+
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Hash::of_parts(&[NODE, &left.0, &right.0])
+}
+
+/// The root over leaf hashes; the hash of nothing for an empty list.
+///
+/// # Source
+/// RFC 6962, section 2.1.
+#[must_use]
+pub fn root(leaves: &[Hash]) -> Hash {
+    let mut log = Frontier::default();
+    for leaf in leaves {
+        log.push(*leaf);
+    }
+    log.root()
+}
+
+/// The audit path of leaf `index`; `None` where there is no such leaf.
+///
+/// # Source
+/// RFC 6962, section 2.1.1.
+#[must_use]
+pub fn path(leaves: &[Hash], index: usize) -> Option<Vec<Hash>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    let mut path = Vec::new();
+    let (mut leaves, mut index) = (leaves, index);
+    while leaves.len() > 1 {
+        let split = leaves.len().next_power_of_two() / 2;
+        let (left, right) = leaves.split_at(split);
+        if index < split {
+            path.push(root(right));
+            leaves = left;
+        } else {
+            path.push(root(left));
+            leaves = right;
+            index -= split;
+        }
+    }
+    path.reverse();
+    Some(path)
+}
+
+/// Whether `path` leads from `leaf` at `index` to `root` in a tree of `size` leaves.
+///
+/// # Source
+/// RFC 9162, section 2.1.3.2.
+#[must_use]
+pub fn includes(root: &Hash, size: u64, index: u64, leaf: &Hash, path: &[Hash]) -> bool {
+    if index >= size {
+        return false;
+    }
+    let (mut index, mut last) = (index, size - 1);
+    let mut hash = *leaf;
+    for sibling in path {
+        if last == 0 {
+            return false;
+        }
+        if index & 1 == 1 || index == last {
+            hash = node_hash(sibling, &hash);
+            while index & 1 == 0 && index != 0 {
+                index >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node_hash(&hash, sibling);
+        }
+        index >>= 1;
+        last >>= 1;
+    }
+    last == 0 && hash == *root
+}
+
+/// The right edge of a growing tree: enough to append and to tell the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Frontier {
+    size: u64,
+    // Invariant: one root per set bit of `size`, the largest subtree first.
+    peaks: Vec<Hash>,
+}
+
+impl Frontier {
+    /// How many leaves the tree has.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a leaf hash.
+    pub fn push(&mut self, leaf: Hash) {
+        let mut hash = leaf;
+        let mut carry = self.size;
+        while carry & 1 == 1 {
+            let left = self.peaks.pop().expect("a set bit has a peak");
+            hash = node_hash(&left, &hash);
+            carry >>= 1;
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+    }
+
+    /// The root over all leaves so far.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        self.peaks
+            .iter()
+            .rev()
+            .copied()
+            .reduce(|right, left| node_hash(&left, &right))
+            .unwrap_or_else(|| Hash::of(b""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The eight leaves of the Certificate Transparency test vectors.
+    fn vectors() -> Vec<Hash> {
+        [
+            "",
+            "00",
+            "10",
+            "2021",
+            "3031",
+            "40414243",
+            "5051525354555657",
+            "606162636465666768696a6b6c6d6e6f",
+        ]
+        .iter()
+        .map(|text| leaf_hash(&hex::decode(text).expect("hexadecimal")))
+        .collect()
+    }
+
+    #[track_caller]
+    fn check(size: usize, expected: &str) {
+        assert_eq!(root(&vectors()[..size]).to_string(), expected);
+    }
+
+    #[test]
+    fn roots_are_those_of_certificate_transparency() {
+        check(
+            0,
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        );
+        check(
+            1,
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        );
+        check(
+            2,
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+        );
+        check(
+            3,
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        );
+        check(
+            8,
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        );
+    }
+
+    #[test]
+    fn every_leaf_has_a_path_and_no_other_leaf_has_it() {
+        for size in 1..=17_u8 {
+            let leaves: Vec<_> = (0..size).map(|i| leaf_hash(&[i])).collect();
+            let root = root(&leaves);
+            for index in 0..usize::from(size) {
+                let path = path(&leaves, index).expect("index is in range");
+                for other in 0..usize::from(size) {
+                    let holds =
+                        includes(&root, u64::from(size), other as u64, &leaves[index], &path);
+                    assert_eq!(
+                        holds,
+                        other == index,
+                        "size {size}, leaf {index} as {other}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_doubled_leaf_changes_the_root() {
+        let three: Vec<_> = (0..3).map(|i| leaf_hash(&[i])).collect();
+        let doubled = [three.clone(), vec![three[2]]].concat();
+        assert_ne!(root(&three), root(&doubled));
+    }
+
+    #[test]
+    fn an_inner_node_is_no_leaf() {
+        let leaves: Vec<_> = (0..2).map(|i| leaf_hash(&[i])).collect();
+        let forged = leaf_hash(&[leaves[0].0, leaves[1].0].concat());
+        assert!(!includes(&root(&leaves), 1, 0, &forged, &[]));
+    }
+}

@@ -1,0 +1,392 @@
+//! The receipt file: everything that proves one charge, checked offline against one key.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical, decode};
+
+use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
+use crate::merkle;
+use crate::state::{Leaf, State};
+
+/// First bytes of every receipt file; the last of them is the format's version.
+pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
+
+/// The longest receipt file read: a path, and ballots of some thousand voters.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// Proof that one charge is in one block, and that the block is final.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReceiptFile {
+    /// The chain's parameters.
+    pub genesis: Genesis,
+    /// The charge.
+    pub line: ChargeLine,
+    /// Its position among the block's charges.
+    pub index: u32,
+    /// Its path to the root of the charges section.
+    pub path: Vec<Hash>,
+    /// The roots of the body's sections.
+    pub sections: [Hash; 4],
+    /// The block's header.
+    pub header: Signed<Header>,
+    /// The header before it, whose state names the voters; `None` for the chain's first block.
+    pub anchor: Option<Anchor>,
+    /// The votes that make the block final.
+    pub votes: Vec<Vote>,
+}
+
+/// The header before the charge's block, and what its state says about voters.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Anchor {
+    /// The header.
+    pub header: Signed<Header>,
+    /// How many voters its state has.
+    pub totals: StateLeaf,
+    /// Leaves of its state.
+    pub state_size: u64,
+}
+
+/// A leaf of a state's tree with its path.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct StateLeaf {
+    /// The leaf.
+    pub leaf: Leaf,
+    /// Its position.
+    pub index: u64,
+    /// Its path.
+    pub path: Vec<Hash>,
+}
+
+/// One voter's yes.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Vote {
+    /// The voter, from the anchor's state.
+    pub group: StateLeaf,
+    /// Its parent, from the anchor's state.
+    pub parent: StateLeaf,
+    /// The ballot.
+    pub ballot: Signed<Ballot>,
+    /// The header it names, where that is a descendant of the charge's block.
+    pub descendant: Option<Descendant>,
+}
+
+/// A header whose log holds the charge's header.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Descendant {
+    /// The header.
+    pub header: Signed<Header>,
+    /// The path of the charge's header to its log root.
+    pub log_path: Vec<Hash>,
+}
+
+/// What a receipt file proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// Voters that could vote.
+    pub voters: u32,
+    /// Voters that did.
+    pub votes: u32,
+}
+
+impl Proven {
+    /// Whether so few could vote that the parties confirm themselves.
+    #[must_use]
+    pub fn is_self_attested(&self) -> bool {
+        self.voters <= 2
+    }
+}
+
+/// Why a receipt file proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiptError {
+    /// Not a receipt file of this version.
+    #[error("this is not a receipt file of version 1")]
+    Magic,
+    /// A receipt file cut short, extended or changed in its structure.
+    #[error("the receipt file is damaged")]
+    Damaged(#[from] DecodeError),
+    /// Another provider's chain.
+    #[error("the receipt is of provider {found}, not of the one asked for")]
+    Provider {
+        /// The receipt's.
+        found: PublicKey,
+    },
+    /// A header that the provider did not sign.
+    #[error("the provider did not sign the {0}")]
+    Signature(&'static str),
+    /// The charge is not in the block.
+    #[error("the charge is not in block {height}: it was changed, or it comes from another block")]
+    NotInBlock {
+        /// The block.
+        height: u64,
+    },
+    /// The voters or their votes do not belong to this block.
+    #[error("the votes do not belong to this block")]
+    Votes,
+    /// Too few votes.
+    #[error("only {votes} of {voters} voters confirmed the block")]
+    NotFinal {
+        /// Voters that did.
+        votes: u32,
+        /// Voters that could.
+        voters: u32,
+    },
+}
+
+impl ReceiptFile {
+    /// The file's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [MAGIC.as_slice(), &canonical(self)].concat()
+    }
+
+    /// Reads a file. It may still prove nothing: see [`ReceiptFile::verify`].
+    ///
+    /// # Errors
+    /// `Magic` or `Damaged`.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        let content = bytes.strip_prefix(MAGIC).ok_or(ReceiptError::Magic)?;
+        Ok(decode(content)?)
+    }
+
+    /// Checks everything offline. `provider` is the key that whoever asks trusts; without it the
+    /// file is checked against the key it names itself.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify(&self, provider: Option<&PublicKey>) -> Result<Proven, ReceiptError> {
+        let found = self.genesis.provider_key;
+        if provider.is_some_and(|key| *key != found) {
+            return Err(ReceiptError::Provider { found });
+        }
+        self.check_signature(&self.header, "block's header")?;
+        self.check_charge()?;
+        let voters = self.check_anchor()?;
+        let votes = self.count_votes()?;
+        if voters > 0 && u64::from(votes) * 2 <= u64::from(voters) {
+            return Err(ReceiptError::NotFinal { votes, voters });
+        }
+        Ok(Proven { voters, votes })
+    }
+
+    fn check_signature(
+        &self,
+        header: &Signed<Header>,
+        what: &'static str,
+    ) -> Result<(), ReceiptError> {
+        header
+            .verify(&self.genesis.provider_key, &self.genesis.chain_id())
+            .map_err(|_| ReceiptError::Signature(what))
+    }
+
+    fn check_charge(&self) -> Result<(), ReceiptError> {
+        let header = &self.header.body;
+        let section = usize::try_from(CHARGES_SECTION).expect("there are four sections");
+        let leaf = merkle::leaf_hash(&canonical(&self.line));
+        let in_section = merkle::includes(
+            &self.sections[section],
+            header.charges.into(),
+            self.index.into(),
+            &leaf,
+            &self.path,
+        );
+        let body_root = merkle::root(&section_leaves(&self.sections));
+        if in_section && body_root == header.body_root {
+            Ok(())
+        } else {
+            Err(ReceiptError::NotInBlock {
+                height: header.height,
+            })
+        }
+    }
+
+    /// The number of voters at the anchor. Without an anchor the block must be the chain's first.
+    fn check_anchor(&self) -> Result<u32, ReceiptError> {
+        let Some(anchor) = &self.anchor else {
+            return if self.header.body.height == 1 {
+                Ok(0)
+            } else {
+                Err(ReceiptError::Votes)
+            };
+        };
+        self.check_signature(&anchor.header, "header that names the voters")?;
+        let held =
+            anchor.header.hash() == self.header.body.previous && anchor.holds(&anchor.totals);
+        match (&anchor.totals.leaf, held) {
+            (Leaf::Totals(totals), true) => Ok(totals.voters),
+            _ => Err(ReceiptError::Votes),
+        }
+    }
+
+    fn count_votes(&self) -> Result<u32, ReceiptError> {
+        let mut last: Option<GroupId> = None;
+        for vote in &self.votes {
+            let voter = vote.ballot.body.voter;
+            if last.is_some_and(|before| before >= voter) {
+                return Err(ReceiptError::Votes);
+            }
+            last = Some(voter);
+            self.check_vote(vote)?;
+        }
+        u32::try_from(self.votes.len()).map_err(|_| ReceiptError::Votes)
+    }
+
+    fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
+        let anchor = self.anchor.as_ref().ok_or(ReceiptError::Votes)?;
+        let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
+            (&vote.group.leaf, &vote.parent.leaf)
+        else {
+            return Err(ReceiptError::Votes);
+        };
+        let named = match &vote.descendant {
+            None => &self.header.body,
+            Some(descendant) => {
+                self.check_signature(&descendant.header, "header that was voted for")?;
+                if !in_log(&descendant.header.body, &self.header, &descendant.log_path) {
+                    return Err(ReceiptError::Votes);
+                }
+                &descendant.header.body
+            }
+        };
+        let ballot = &vote.ballot.body;
+        let belongs = anchor.holds(&vote.group)
+            && anchor.holds(&vote.parent)
+            && ballot.voter == *group
+            && account.parent == *node
+            && ballot.height == named.height
+            && ballot.header == named.hash();
+        if !belongs {
+            return Err(ReceiptError::Votes);
+        }
+        vote.ballot
+            .verify(&parent.key, &self.genesis.chain_id())
+            .map_err(|_| ReceiptError::Votes)
+    }
+}
+
+impl Anchor {
+    fn holds(&self, leaf: &StateLeaf) -> bool {
+        let root = &self.header.body.state_root;
+        merkle::includes(
+            root,
+            self.state_size,
+            leaf.index,
+            &leaf.leaf.hash(),
+            &leaf.path,
+        )
+    }
+}
+
+/// Whether `older` is in the log of `newer`.
+fn in_log(newer: &Header, older: &Signed<Header>, path: &[Hash]) -> bool {
+    let Some(index) = older.body.height.checked_sub(1) else {
+        return false;
+    };
+    let leaf = merkle::leaf_hash(&older.hash().0);
+    let size = newer.height.saturating_sub(1);
+    merkle::includes(&newer.log_root, size, index, &leaf, path)
+}
+
+/// The blocks from which a receipt file is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The block with the charge.
+    pub block: &'a Block,
+    /// The header before `block`, with the state after it; `None` for the chain's first block.
+    pub anchor: Option<(&'a Signed<Header>, &'a State)>,
+    /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
+    pub ballots: &'a [Signed<Ballot>],
+    /// The headers that those ballots name.
+    pub named: &'a [Signed<Header>],
+    /// Leaf hashes of the log, at least up to the newest of `named`.
+    pub log: &'a [Hash],
+}
+
+/// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
+/// such charge or the evidence lacks a header or a voter that a ballot names.
+#[must_use]
+pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
+    let body = &evidence.block.body;
+    let anchor = match evidence.anchor {
+        None => None,
+        Some((header, state)) => Some(issue_anchor(header, state)?),
+    };
+    let votes = match evidence.anchor {
+        None => Vec::new(),
+        Some((_, state)) => issue_votes(evidence, state)?,
+    };
+    Some(ReceiptFile {
+        genesis: genesis.clone(),
+        line: body.charges.get(index)?.clone(),
+        index: u32::try_from(index).ok()?,
+        path: merkle::path(&body.charge_leaves(), index)?,
+        sections: body.section_roots(),
+        header: evidence.block.header.clone(),
+        anchor,
+        votes,
+    })
+}
+
+fn issue_anchor(header: &Signed<Header>, state: &State) -> Option<Anchor> {
+    let leaves: Vec<Leaf> = state.leaves().collect();
+    Some(Anchor {
+        header: header.clone(),
+        totals: state_leaf(&leaves, 0)?,
+        state_size: u64::try_from(leaves.len()).ok()?,
+    })
+}
+
+fn issue_votes(evidence: &Evidence<'_>, state: &State) -> Option<Vec<Vote>> {
+    let leaves: Vec<Leaf> = state.leaves().collect();
+    let mut votes = Vec::new();
+    for ballot in evidence.ballots {
+        // Voters that came after the anchor do not count for this block.
+        let Some(account) = state.groups.get(&ballot.body.voter) else {
+            continue;
+        };
+        let group = leaves
+            .iter()
+            .position(|l| matches!(l, Leaf::Group(id, _) if *id == ballot.body.voter))?;
+        let parent = leaves
+            .iter()
+            .position(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?;
+        votes.push(Vote {
+            group: state_leaf(&leaves, group)?,
+            parent: state_leaf(&leaves, parent)?,
+            ballot: ballot.clone(),
+            descendant: issue_descendant(evidence, &ballot.body)?,
+        });
+    }
+    Some(votes)
+}
+
+fn issue_descendant(evidence: &Evidence<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
+    let own = &evidence.block.header.body;
+    if ballot.height == own.height {
+        return Some(None);
+    }
+    let header = evidence
+        .named
+        .iter()
+        .find(|h| h.body.height == ballot.height)?;
+    Some(Some(Descendant {
+        header: header.clone(),
+        log_path: log_path(evidence.log, &header.body, own)?,
+    }))
+}
+
+/// The path of `older` to the log root of `newer`.
+fn log_path(log: &[Hash], newer: &Header, older: &Header) -> Option<Vec<Hash>> {
+    let size = usize::try_from(newer.height.checked_sub(1)?).ok()?;
+    let index = usize::try_from(older.height.checked_sub(1)?).ok()?;
+    merkle::path(log.get(..size)?, index)
+}
+
+fn state_leaf(leaves: &[Leaf], index: usize) -> Option<StateLeaf> {
+    let hashes: Vec<Hash> = leaves.iter().map(Leaf::hash).collect();
+    Some(StateLeaf {
+        leaf: leaves.get(index)?.clone(),
+        index: u64::try_from(index).ok()?,
+        path: merkle::path(&hashes, index)?,
+    })
+}

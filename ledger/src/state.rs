@@ -1,0 +1,261 @@
+//! The accounts that every full node holds, and the root that each header states over them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{
+    ChargerId, EnergyWh, Genesis, GrantId, GroupId, Hash, MinorUnits, NodeId, PublicKey,
+    SupplyPointId, TariffId, UnixSeconds, canonical,
+};
+
+use crate::merkle::{self, Frontier};
+
+/// A node (one gateway) as the chain knows it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NodeAccount {
+    /// Its key.
+    pub key: PublicKey,
+    /// The number of its last profile in the chain; 0 for none.
+    pub last_seq: u32,
+    /// The hash of that profile; zero for none.
+    pub last_profile: Hash,
+}
+
+/// A paying group, which is also a voter.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GroupAccount {
+    /// The node that seals and votes for it.
+    pub parent: NodeId,
+    /// Hash of its last group block in the chain; zero for none.
+    pub last_group_block: Hash,
+    /// Energy its chargers took.
+    pub energy: EnergyWh,
+    /// What it owes for that.
+    pub amount: MinorUnits,
+    /// Number of its charges.
+    pub charges: u64,
+    /// Height of the block that enrolled it.
+    pub voter_since: u64,
+    /// The highest header it has a ballot in the chain for; 0 for none.
+    pub voted_height: u64,
+    /// Time of the block that holds its last ballot; of its enrolment before the first.
+    pub last_ballot: UnixSeconds,
+}
+
+/// An outlet.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SupplyPointAccount {
+    /// The node that measures there.
+    pub node: NodeId,
+    /// The group that is credited.
+    pub owner: GroupId,
+    /// Hash of the meter's model and serial number.
+    pub meter: Hash,
+    /// The register at the end of its last charge; no later charge begins below.
+    pub register: EnergyWh,
+    /// Energy taken there.
+    pub energy: EnergyWh,
+    /// What its owner is credited.
+    pub credit: MinorUnits,
+}
+
+/// A mobile charger under its pseudonym.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ChargerAccount {
+    /// The group that pays for it.
+    pub group: GroupId,
+    /// Energy it took.
+    pub energy: EnergyWh,
+    /// What that costs.
+    pub amount: MinorUnits,
+    /// Number of its charges.
+    pub charges: u32,
+    /// Hash of its last profile; zero for none.
+    pub last_profile: Hash,
+}
+
+/// A grant that charges may still rest on.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GrantAccount {
+    /// Who may charge.
+    pub charger: ChargerId,
+    /// The first second a charge may begin in.
+    pub not_before: UnixSeconds,
+    /// The first second no charge may begin in any more.
+    pub expiry: UnixSeconds,
+    /// The most one charge may take, Wh; 0 for no limit.
+    pub energy_limit_wh: u32,
+}
+
+/// What finality rests on; the first leaf of the state's tree.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Totals {
+    /// Number of voters enrolled.
+    pub voters: u32,
+    /// Height of the newest final block that the chain itself proves; 0 for none.
+    pub final_height: u64,
+    /// The tariff in force; 0 for none.
+    pub tariff: TariffId,
+}
+
+/// Everything `apply` needs to judge the next block.
+///
+/// Equal blocks give equal states, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct State {
+    /// The chain's parameters.
+    pub genesis: Genesis,
+    /// Height of the newest block; 0 for none.
+    pub height: u64,
+    /// Hash of the newest header; the chain id before the first.
+    pub tip: Hash,
+    /// Round of the newest block.
+    pub round: u64,
+    /// Time of the newest block.
+    pub time: UnixSeconds,
+    /// The right edge of the log over all header hashes.
+    pub log: Frontier,
+    /// Height of the newest final block that the chain itself proves; 0 for none.
+    pub final_height: u64,
+    // Invariant: hashes of the headers from `final_height` to `height`.
+    pub(crate) open: VecDeque<Hash>,
+    /// Nodes by number.
+    pub nodes: BTreeMap<NodeId, NodeAccount>,
+    /// Groups by number.
+    pub groups: BTreeMap<GroupId, GroupAccount>,
+    /// Outlets by number.
+    pub supply_points: BTreeMap<SupplyPointId, SupplyPointAccount>,
+    /// Chargers by pseudonym.
+    pub chargers: BTreeMap<ChargerId, ChargerAccount>,
+    /// Grants by id.
+    pub grants: BTreeMap<GrantId, GrantAccount>,
+    /// Hashes of the tariff documents by number.
+    pub tariffs: BTreeMap<TariffId, Hash>,
+}
+
+/// One leaf of the state's tree.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Leaf {
+    /// Always the first.
+    Totals(Totals),
+    /// A node.
+    Node(NodeId, NodeAccount),
+    /// A group.
+    Group(GroupId, GroupAccount),
+    /// An outlet.
+    SupplyPoint(SupplyPointId, SupplyPointAccount),
+    /// A charger.
+    Charger(ChargerId, ChargerAccount),
+    /// A grant.
+    Grant(GrantId, GrantAccount),
+    /// A tariff.
+    Tariff(TariffId, Hash),
+}
+
+impl Leaf {
+    /// Its hash in the tree.
+    #[must_use]
+    pub fn hash(&self) -> Hash {
+        merkle::leaf_hash(&canonical(self))
+    }
+}
+
+impl State {
+    /// The state before the first block.
+    #[must_use]
+    pub fn new(genesis: Genesis) -> Self {
+        let chain_id = genesis.chain_id();
+        Self {
+            height: 0,
+            tip: chain_id,
+            round: 0,
+            time: genesis.time,
+            log: Frontier::default(),
+            final_height: 0,
+            open: VecDeque::from([chain_id]),
+            nodes: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            supply_points: BTreeMap::new(),
+            chargers: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            tariffs: BTreeMap::new(),
+            genesis,
+        }
+    }
+
+    /// The name of the chain.
+    #[must_use]
+    pub fn chain_id(&self) -> Hash {
+        self.genesis.chain_id()
+    }
+
+    /// The hash of the header at `height`, where it is not older than the newest final one.
+    #[must_use]
+    pub fn open_header(&self, height: u64) -> Option<Hash> {
+        let index = height.checked_sub(self.final_height)?;
+        self.open.get(usize::try_from(index).ok()?).copied()
+    }
+
+    /// The leaves of the state's tree, in order.
+    pub fn leaves(&self) -> impl Iterator<Item = Leaf> + '_ {
+        let totals = Totals {
+            voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
+            final_height: self.final_height,
+            tariff: self.tariff(),
+        };
+        let nodes = self.nodes.iter().map(|(id, a)| Leaf::Node(*id, a.clone()));
+        let groups = self
+            .groups
+            .iter()
+            .map(|(id, a)| Leaf::Group(*id, a.clone()));
+        let outlets = self
+            .supply_points
+            .iter()
+            .map(|(id, a)| Leaf::SupplyPoint(*id, a.clone()));
+        let chargers = self
+            .chargers
+            .iter()
+            .map(|(id, a)| Leaf::Charger(*id, a.clone()));
+        let grants = self
+            .grants
+            .iter()
+            .map(|(id, a)| Leaf::Grant(*id, a.clone()));
+        let tariffs = self
+            .tariffs
+            .iter()
+            .map(|(id, hash)| Leaf::Tariff(*id, *hash));
+        std::iter::once(Leaf::Totals(totals))
+            .chain(nodes)
+            .chain(groups)
+            .chain(outlets)
+            .chain(chargers)
+            .chain(grants)
+            .chain(tariffs)
+    }
+
+    /// The root that a header states over this state.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut tree = Frontier::default();
+        for leaf in self.leaves() {
+            tree.push(leaf.hash());
+        }
+        tree.root()
+    }
+
+    /// The tariff in force; 0 before the first.
+    #[must_use]
+    pub fn tariff(&self) -> TariffId {
+        self.tariffs
+            .last_key_value()
+            .map_or(TariffId(0), |(id, _)| *id)
+    }
+
+    /// The groups whose votes `node` casts.
+    pub fn votes_of(&self, node: NodeId) -> impl Iterator<Item = GroupId> + '_ {
+        self.groups
+            .iter()
+            .filter(move |(_, group)| group.parent == node)
+            .map(|(id, _)| *id)
+    }
+}
