@@ -1,1 +1,39 @@
-fn main() {}
+//! The project's own commands, run as `cargo xtask …`.
+//!
+//! They need Rust and Git; what else a step needs it installs below `target`, or it says what is
+//! missing and how to get it. `test` is what CI runs, `prove` the runs that take too long for that.
+
+mod command;
+mod licences;
+mod peers;
+mod prove;
+mod steps;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Checks the workspace")]
+enum Task {
+    /// Every check of a change, exactly as CI runs them
+    Test,
+    /// The heavy runs: many kills at random points, and an hour of charging
+    Prove(prove::Settings),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Test => test::run(),
+        Task::Prove(settings) => prove::run(&settings),
+    };
+    let Err(failure) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    // Not returned from `main`: with RUST_BACKTRACE set, as it often is in CI, anyhow would bury
+    // the failed command line under our own backtrace.
+    eprintln!("\nfailed: {failure:#}");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask prove`: the runs that take too long for every change.
+//!
+//! Each has a short form in `cargo xtask test`: the same test, without the variable set here.
+
+use crate::command::run as run_command;
+use crate::peers;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+
+/// How much is proven.
+#[derive(clap::Args)]
+pub(crate) struct Settings {
+    /// How often provider or gateway is killed at a random point
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long the processes run under charging, in minutes
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
+}
+
+/// Runs the heavy tests one after the other and prints how long each took.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    let mut steps = Steps::default();
+    steps.run("build", || run_command(&mut workspace.build()))?;
+    let python = steps.run("Python peers", || peers::python(&workspace))?;
+    let heavy = |test: &str, variable: &str, value: u32| {
+        run_command(
+            workspace
+                .cargo_all("test")
+                .args(["--test", test, "--", "--nocapture"])
+                .env(peers::PYTHON_VARIABLE, &python)
+                .env(variable, value.to_string()),
+        )
+    };
+    steps.run("kills", || {
+        heavy("kill", "CHARGE_GATEWAY_KILL_RUNS", settings.runs)
+    })?;
+    steps.run("soak", || {
+        heavy("soak", "CHARGE_GATEWAY_SOAK_MINUTES", settings.minutes)
+    })?;
+    println!("{steps}");
+    Ok(())
+}

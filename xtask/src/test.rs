@@ -1,0 +1,53 @@
+//! `cargo xtask test`: every check of a change.
+
+use crate::command::run as run_command;
+use crate::steps::Steps;
+use crate::workspace::Workspace;
+use crate::{licences, peers};
+
+/// Runs all steps, the quick ones first, stops at the first that fails, and prints how long each
+/// took.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    run_steps(&Workspace::find()?, &mut steps)?;
+    println!("{steps}");
+    Ok(())
+}
+
+fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.run("format", || {
+        run_command(workspace.command("cargo").args(["fmt", "--all", "--check"]))
+    })?;
+    steps.run("clippy", || {
+        run_command(
+            workspace
+                .cargo_all("clippy")
+                .args(["--all-targets", "--", "-D", "warnings"]),
+        )
+    })?;
+    steps.run("licences, bans, sources", || licences::check(workspace))?;
+    steps.run("documentation", || {
+        run_command(
+            workspace
+                .cargo_all("doc")
+                .arg("--no-deps")
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    })?;
+    steps.run("build", || run_command(&mut workspace.build()))?;
+    steps.run("unit tests", || {
+        run_command(workspace.cargo_all("test").args(["--lib", "--bins"]))
+    })?;
+    steps.run("doc tests", || {
+        run_command(workspace.cargo_all("test").arg("--doc"))
+    })?;
+    let python = steps.run("Python peers", || peers::python(workspace))?;
+    steps.run("integration and end-to-end tests", || {
+        run_command(
+            workspace
+                .cargo_all("test")
+                .args(["--test", "*"])
+                .env(peers::PYTHON_VARIABLE, &python),
+        )
+    })
+}
