@@ -24,8 +24,8 @@ use crate::reading::{Clock, Identity, MeterSerial, Reading};
 
 /// The wait after a first failure; it doubles with every further one.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// The longest wait: how late a meter that came back may be noticed.
-const LAST_RETRY: Duration = Duration::from_secs(8);
+/// The longest wait is 8 s: how late a meter that came back may be noticed.
+const MOST_DOUBLINGS: u32 = 5;
 
 /// Which meter, where, and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -289,8 +289,7 @@ impl Retry {
 
 /// The delay after a failure that `earlier` others went before.
 fn retry_delay(earlier: u32) -> Duration {
-    // Five doublings reach the longest delay; more would only overflow.
-    (FIRST_RETRY * (1 << earlier.min(5))).min(LAST_RETRY)
+    FIRST_RETRY * (1 << earlier.min(MOST_DOUBLINGS))
 }
 
 #[cfg(test)]

@@ -358,3 +358,20 @@ async fn an_answer_sent_twice_is_taken_once() {
     let reading = read(&mut meter).await.expect("a good answer");
     assert_eq!(reading.register.0, peer.register_wh());
 }
+
+#[tokio::test]
+async fn a_device_that_is_down_is_not_hammered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut meter = driver(listener.local_addr().expect("it is bound"));
+    drop(listener);
+    let begun = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let down = read(&mut meter).await;
+        assert!(
+            matches!(down, Err(MeterError::Unreachable { .. })),
+            "{down:?}"
+        );
+    }
+    // 250 ms before the second attempt, 500 ms before the third.
+    assert!(begun.elapsed() >= Duration::from_millis(750));
+}
