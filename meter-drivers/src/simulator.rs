@@ -1,7 +1,7 @@
 //! An SDM630 of software on Modbus TCP, register for register.
 //!
-//! Its registers, their gaps, its limit of 40 parameters a request and its exceptions are those of
-//! `models/eastron-sdm630.toml` and the vendor's manual. Energy is counted exactly, from power and
+//! Its registers and its limit of 40 parameters a request are those of the sources that
+//! `models/eastron-sdm630.toml` names; other addresses are refused as illegal. Energy is counted exactly, from power and
 //! elapsed time, and shown as the meter shows it: an f32 of kWh that coarsens as it grows.
 
 mod registers;

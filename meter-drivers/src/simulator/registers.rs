@@ -81,9 +81,10 @@ impl Shown<'_> {
 
 /// The words of `count` registers from `start` on.
 ///
+/// Half a parameter is refused: where meters are laxer, a driver that asks for whole ones is safe.
+///
 /// # Source
-/// Eastron, SDM630 Modbus Protocol V2.0: a parameter is two registers from an even address on, and
-/// a request asks for whole ones, 40 at most.
+/// Eastron, SDM630 Modbus Protocol V2.0: two registers a parameter, 40 parameters a request.
 pub(super) fn words(
     start: u16,
     count: u16,
