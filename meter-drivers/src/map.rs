@@ -353,7 +353,7 @@ mod tests {
         check("= 80", "= 1", "max_registers_per_read");
         check("\"1000\"", "\"1/0\"", "energy_import.scale");
         check("\"1000\"", "\"0.5\"", "energy_import.scale");
-        check("0x0034", "0xFFFE", "power.address");
+        check("= 0x0034", "= 0xFFFE", "power.address");
         check(
             "0xFC00\ntype = \"u32\"",
             "0\ntype = \"f32\"",

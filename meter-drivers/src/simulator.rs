@@ -1,8 +1,9 @@
 //! An SDM630 of software on Modbus TCP, register for register.
 //!
 //! Its registers and its limit of 40 parameters a request are those of the sources that
-//! `models/eastron-sdm630.toml` names; other addresses are refused as illegal. Energy is counted exactly, from power and
-//! elapsed time, and shown as the meter shows it: an f32 of kWh that coarsens as it grows.
+//! `models/eastron-sdm630.toml` names; other addresses are refused as illegal. Energy is counted
+//! exactly, from power and elapsed time, and shown as the meter shows it: an f32 of kWh that
+//! coarsens as it grows.
 
 mod registers;
 
