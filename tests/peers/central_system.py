@@ -23,6 +23,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from lines import commands, emit
 from ocpp.routing import on
@@ -149,7 +150,7 @@ async def main() -> None:
 
     async def accept(socket: ServerConnection) -> None:
         nonlocal newest
-        charge_point_id = socket.request.path.rsplit("/", 1)[-1]
+        charge_point_id = unquote(socket.request.path.rsplit("/", 1)[-1])
         newest = CentralSystem(charge_point_id, socket, settings, transaction_ids)
         emit({"connected": charge_point_id})
         try:

@@ -18,6 +18,7 @@ import argparse
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from lines import commands, emit
 from ocpp.v16 import ChargePoint, call
@@ -84,7 +85,7 @@ async def main() -> None:
     parser.add_argument("id", help="the charge point's id")
     arguments = parser.parse_args()
 
-    url = f"{arguments.url.rstrip('/')}/{arguments.id}"
+    url = f"{arguments.url.rstrip('/')}/{quote(arguments.id, safe='')}"
     async with connect(url, subprotocols=["ocpp1.6"]) as socket:
         emit({"connected": arguments.id})
         link = ChargePoint(arguments.id, socket)

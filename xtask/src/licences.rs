@@ -22,7 +22,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn install(workspace: &Workspace) -> anyhow::Result<()> {
-    println!("installing cargo-deny {CARGO_DENY} into target/tools, once; about a minute");
+    println!("installing cargo-deny {CARGO_DENY} into target/tools, once; a minute or two");
     run(workspace
         .command("cargo")
         .args([
