@@ -22,7 +22,7 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
 }
 
 fn install(workspace: &Workspace) -> anyhow::Result<()> {
-    println!("installing cargo-deny {CARGO_DENY} into target/tools, once; a minute or two");
+    println!("installing cargo-deny {CARGO_DENY} into target/tools, once; one to two minutes");
     run(workspace
         .command("cargo")
         .args([
@@ -35,9 +35,8 @@ fn install(workspace: &Workspace) -> anyhow::Result<()> {
             "--root",
         ])
         .arg(workspace.target("tools"))
-        // Unoptimised and without its TLS roots it builds in a third of the time, and the check
-        // still takes two seconds; it reads what cargo has downloaded already.
-        .args(["--debug", "--no-default-features"])
+        // Unoptimised it builds in a third of the time, and the check still takes two seconds.
+        .arg("--debug")
         .env("CARGO_PROFILE_DEV_DEBUG", "false")
         // Its 300 crates need not stay among ours.
         .env_remove("CARGO_TARGET_DIR"))
