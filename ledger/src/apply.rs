@@ -208,14 +208,14 @@ fn check_round(state: &State, header: &Header, body: &Body) -> Result<(), Invali
     Ok(())
 }
 
-fn drop_old_grants(state: &mut State) {
+pub(crate) fn drop_old_grants(state: &mut State) {
     let time = state.time.0;
     state
         .grants
         .retain(|_, grant| grant.expiry.0.saturating_add(GRANT_KEPT_S) > time);
 }
 
-fn apply_record(state: &mut State, record: &Record) -> Result<(), Invalid> {
+pub(crate) fn apply_record(state: &mut State, record: &Record) -> Result<(), Invalid> {
     match record {
         Record::Tariff { id, document } => enrol_tariff(state, *id, document),
         Record::EnrolNode { node, key } => enrol_node(state, *node, *key),
@@ -495,7 +495,7 @@ fn check_under_grant(
 }
 
 /// Adds a checked charge to every account it touches.
-fn book(state: &mut State, line: &ChargeLine) {
+pub(crate) fn book(state: &mut State, line: &ChargeLine) {
     const KNOWN: &str = "checked by check_profile";
     let body = &line.profile.body;
     let energy = u64::from(body.energy_wh);

@@ -111,6 +111,8 @@ pub enum Domain {
     NodeHello,
     /// The provider's answer to the node's nonce.
     ProviderHello,
+    /// The salt of a pseudonym; such signatures are never shown.
+    Salt,
 }
 
 impl Domain {
@@ -125,6 +127,7 @@ impl Domain {
             Self::Ballot => b"charge-billing.v1 ballot",
             Self::NodeHello => b"charge-billing.v1 node hello",
             Self::ProviderHello => b"charge-billing.v1 provider hello",
+            Self::Salt => b"charge-billing.v1 salt",
         }
     }
 

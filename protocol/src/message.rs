@@ -92,6 +92,8 @@ pub struct Register {
     /// The group it wants to pay with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<IdTag>,
+    /// Whether the node is the charger's home: without a group, it then pays for itself.
+    pub is_home: bool,
 }
 
 /// Answer to [`Register`].
@@ -393,8 +395,10 @@ mod tests {
         let call = Request::Register(Register {
             id_tag: IdTag::parse("fleet-1").expect("printable"),
             group_id: None,
+            is_home: false,
         });
-        assert_eq!(call.payload().to_string(), r#"{"idTag":"FLEET-1"}"#);
+        let text = r#"{"idTag":"FLEET-1","isHome":false}"#;
+        assert_eq!(call.payload().to_string(), text);
         let read = Request::decode(call.action(), &call.payload().to_string());
         assert_eq!(read, Ok(call));
     }
@@ -405,7 +409,7 @@ mod tests {
             Request::decode("Pay", "{}"),
             Err(MessageError::UnknownAction("Pay".to_owned()))
         );
-        let surplus = Request::decode("Register", r#"{"idTag":"A","amount":0}"#);
+        let surplus = Request::decode("Register", r#"{"idTag":"A","isHome":true,"amount":0}"#);
         assert!(matches!(surplus, Err(MessageError::Malformed { .. })));
     }
 }

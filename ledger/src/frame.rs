@@ -1,0 +1,67 @@
+//! Binary frames of the billing link: canonical bytes of what is signed.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{Hash, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt};
+
+use crate::block::{Ballot, Block, GroupBlock};
+
+/// The longest frame a peer may send: a block of some ten thousand charges.
+pub const MAX_FRAME_BYTES: usize = 4 << 20;
+
+/// The longest detail of one charge.
+pub const MAX_DETAIL_BYTES: usize = 64 << 10;
+
+/// One binary frame. New kinds are added at the end.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Frame {
+    /// Node to provider: a charge.
+    Profile(Submission),
+    /// Provider to node: the charge is taken in.
+    Receipt(SignedReceipt),
+    /// Provider to node: the charge breaks a rule.
+    Refused {
+        /// The profile's number.
+        seq: u32,
+        /// The rule, for the operator.
+        reason: String,
+    },
+    /// Provider to the payer's parent and to witnesses: a charge of an open round.
+    Witness(Witnessed),
+    /// Parent to provider: it knows the charge.
+    ProfileAck(Signed<ProfileAck>),
+    /// Parent to provider: its group's round.
+    GroupBlock(SealedGroup),
+    /// Provider to node.
+    Block(Box<Block>),
+    /// Voter to provider.
+    Ballot(Signed<Ballot>),
+}
+
+/// A charge as its node submits it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Submission {
+    /// The charge.
+    pub profile: SignedProfile,
+    /// The grant it rests on.
+    pub grant: SignedGrant,
+    /// What the profile's detail hash covers.
+    pub detail: Vec<u8>,
+}
+
+/// A charge and the provider's promise about it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Witnessed {
+    /// The charge.
+    pub profile: SignedProfile,
+    /// The promise.
+    pub receipt: SignedReceipt,
+}
+
+/// A group block; its profiles, which the provider has already, travel as hashes.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SealedGroup {
+    /// The group block.
+    pub block: Signed<GroupBlock>,
+    /// Hashes of its profiles, in the order of its tree.
+    pub profiles: Vec<Hash>,
+}

@@ -1,0 +1,283 @@
+//! The node's copy of the chain: verifying blocks, voting, telling when a charge is final.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::message::{GetBlocks, Request};
+use protocol::{Genesis, GroupId, Hash, Signed, UnixMillis};
+
+use super::{Event, Node, Pending, disk};
+use crate::apply::apply;
+use crate::block::{Ballot, Block, Header};
+use crate::frame::Frame;
+use crate::merkle;
+use crate::receipt_file::{self, Evidence};
+use crate::state::State;
+
+/// How far ahead of this node's clock a header may be and still get its vote.
+const CLOCK_TOLERANCE_S: u64 = 300;
+
+/// The newest header this node voted for. It never votes for one that does not extend it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Vote {
+    pub(super) height: u64,
+    pub(super) header: Hash,
+}
+
+/// The verified chain.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) state: State,
+    // Leaf hashes of all headers.
+    log: Vec<Hash>,
+    // Blocks from the newest final one on, or from the oldest that holds a charge of ours.
+    recent: VecDeque<Block>,
+    // States before the blocks that hold charges of ours, for their receipts.
+    before: BTreeMap<u64, State>,
+    tip: u64,
+    pub(super) vote: Option<Vote>,
+    is_stopped: bool,
+}
+
+impl Chain {
+    pub(super) fn new(genesis: Genesis) -> Self {
+        Self {
+            state: State::new(genesis),
+            log: Vec::new(),
+            recent: VecDeque::new(),
+            before: BTreeMap::new(),
+            tip: 0,
+            vote: None,
+            is_stopped: false,
+        }
+    }
+
+    /// Takes a stored block in again; blocks from `needed` on hold charges of ours. Only verified blocks are stored, so one that does not apply
+    /// is a damaged disk; the chain then ends before it and is fetched again.
+    pub(super) fn replay(&mut self, block: Block, needed: Option<u64>) {
+        if let Ok(next) = apply(&self.state, &block) {
+            self.keep(next, block);
+            self.forget(needed);
+        }
+    }
+
+    fn keep(&mut self, next: State, block: Block) {
+        let height = block.header.body.height;
+        self.log.push(merkle::leaf_hash(&next.tip.0));
+        let before = std::mem::replace(&mut self.state, next);
+        if !block.body.charges.is_empty() {
+            self.before.insert(height, before);
+        }
+        self.recent.push_back(block);
+        self.tip = self.tip.max(height);
+    }
+
+    /// Forgets what neither an open block nor a charge of ours needs.
+    fn forget(&mut self, needed: Option<u64>) {
+        let final_height = self.state.final_height;
+        let oldest = needed.map_or(final_height, |height| {
+            height.saturating_sub(1).min(final_height)
+        });
+        while self
+            .recent
+            .front()
+            .is_some_and(|block| block.header.body.height < oldest)
+        {
+            self.recent.pop_front();
+        }
+        self.before = self.before.split_off(&oldest);
+    }
+
+    fn recent_block(&self, height: u64) -> Option<&Block> {
+        self.recent.iter().find(|b| b.header.body.height == height)
+    }
+
+    /// The receipt file of the charge number `seq` of `node` in the block at `height`.
+    fn receipt(&self, node: protocol::NodeId, seq: u32, height: u64) -> Option<Vec<u8>> {
+        let block = self.recent_block(height)?;
+        let is_it = |line: &crate::block::ChargeLine| {
+            line.profile.body.node == node && line.profile.body.seq == seq
+        };
+        let index = block.body.charges.iter().position(is_it)?;
+        let ballots = self.ballots_for(height);
+        let is_named =
+            |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
+        let headers = self.recent.iter().map(|block| &block.header);
+        let named: Vec<_> = headers.filter(is_named).cloned().collect();
+        let before = self.before.get(&height);
+        let anchor = height.checked_sub(1).and_then(|h| self.recent_block(h));
+        let evidence = Evidence {
+            block,
+            anchor: anchor.map(|a| &a.header).zip(before),
+            ballots: &ballots,
+            named: &named,
+            log: &self.log,
+        };
+        let file = receipt_file::issue(&self.state.genesis, &evidence, index)?;
+        Some(file.to_bytes())
+    }
+
+    /// For each voter its first ballot in the chain for `height` or above, sorted by voter.
+    fn ballots_for(&self, height: u64) -> Vec<Signed<Ballot>> {
+        let mut first: BTreeMap<GroupId, Signed<Ballot>> = BTreeMap::new();
+        for ballot in self.recent.iter().flat_map(|block| &block.body.ballots) {
+            if ballot.body.height >= height {
+                first
+                    .entry(ballot.body.voter)
+                    .or_insert_with(|| ballot.clone());
+            }
+        }
+        first.into_values().collect()
+    }
+}
+
+impl Node {
+    pub(super) fn chain_id(&self) -> Option<Hash> {
+        self.chain.as_ref().map(|chain| chain.state.chain_id())
+    }
+
+    /// Asks for blocks up to `tip`, unless they are all here.
+    pub(super) fn catch_up(&mut self, tip: u64) {
+        let Some(chain) = &mut self.chain else { return };
+        chain.tip = chain.tip.max(tip);
+        if chain.state.height < chain.tip && !chain.is_stopped {
+            let from = chain.state.height + 1;
+            self.call(Pending::Blocks, Request::GetBlocks(GetBlocks { from }));
+        }
+    }
+
+    pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
+        let Some(chain) = &mut self.chain else { return };
+        let height = block.header.body.height;
+        if chain.is_stopped || height <= chain.state.height {
+            return;
+        }
+        if height > chain.state.height + 1 {
+            self.catch_up(height);
+            return;
+        }
+        match apply(&chain.state, &block) {
+            Ok(next) => self.accept(now, next, block),
+            Err(invalid) => self.reject(&block, invalid.to_string()),
+        }
+    }
+
+    fn accept(&mut self, now: UnixMillis, next: State, block: Block) {
+        self.persist(disk::block(&block));
+        let chain = self.chain.as_mut().expect("a block was applied to it");
+        let header = block.header.body.clone();
+        chain.keep(next, block);
+        let is_newest = header.height == chain.tip;
+        self.note_charges(header.height);
+        let broken = self.rounds.settle(
+            header.round,
+            self.chain.as_ref().and_then(|c| c.recent.back()),
+        );
+        for profile in broken {
+            let height = header.height;
+            self.notify(Event::BrokenReceipt { height, profile });
+            self.chain.as_mut().expect("it is there").is_stopped = true;
+        }
+        self.release_final();
+        if is_newest {
+            self.vote(now, &header);
+        }
+        self.submit(now);
+    }
+
+    /// Keeps what breaks the rules and builds on nothing after it.
+    fn reject(&mut self, block: &Block, reason: String) {
+        let chain = self.chain.as_mut().expect("a block was applied to it");
+        let provider = chain.state.genesis.provider_key;
+        if block
+            .header
+            .verify(&provider, &chain.state.chain_id())
+            .is_err()
+        {
+            // Not the provider's: it proves nothing and stops nothing.
+            return;
+        }
+        chain.is_stopped = true;
+        self.persist(disk::proof(block));
+        let height = block.header.body.height;
+        self.notify(Event::InvalidBlock { height, reason });
+    }
+
+    fn note_charges(&mut self, height: u64) {
+        let Some(id) = self.id else { return };
+        let chain = self.chain.as_ref();
+        let block = chain.and_then(|chain| chain.recent_block(height));
+        let lines = block
+            .map(|block| block.body.charges.clone())
+            .unwrap_or_default();
+        for line in lines.iter().filter(|line| line.profile.body.node == id) {
+            self.charge_in_block(&line.profile, height);
+        }
+    }
+
+    /// After a restart: finds the charges of the outbox in the chain.
+    pub(super) fn find_charges_in_chain(&mut self) {
+        let Some(chain) = &self.chain else { return };
+        let heights: Vec<u64> = chain.recent.iter().map(|b| b.header.body.height).collect();
+        for height in heights {
+            self.note_charges(height);
+        }
+        self.release_final();
+    }
+
+    fn release_final(&mut self) {
+        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+            return;
+        };
+        let ready = self.charges_up_to(chain.state.final_height);
+        let receipts: Vec<_> = ready
+            .iter()
+            .filter_map(|(seq, height)| Some((*seq, chain.receipt(id, *seq, *height)?)))
+            .collect();
+        for (seq, receipt) in receipts {
+            self.charge_final(seq, receipt);
+        }
+        let needed = self.awaits_finality();
+        if let Some(chain) = &mut self.chain {
+            chain.forget(needed);
+        }
+    }
+
+    fn vote(&mut self, now: UnixMillis, header: &Header) {
+        let Some(id) = self.id else { return };
+        let chain = self.chain.as_mut().expect("a header of it is voted for");
+        let is_ahead = header.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
+        let is_voter = chain.state.votes_of(id).next().is_some();
+        if chain.is_stopped || is_ahead || !is_voter {
+            return;
+        }
+        let vote = Vote {
+            height: header.height,
+            header: header.hash(),
+        };
+        chain.vote = Some(vote.clone());
+        self.persist(disk::vote(&vote));
+        self.repeat_ballots();
+    }
+
+    /// Sends the ballots of the newest vote.
+    pub(super) fn repeat_ballots(&mut self) {
+        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+            return;
+        };
+        let Some(vote) = chain.vote.clone() else {
+            return;
+        };
+        let chain_id = chain.state.chain_id();
+        let voters: Vec<GroupId> = chain.state.votes_of(id).collect();
+        for voter in voters {
+            let ballot = Ballot {
+                voter,
+                height: vote.height,
+                header: vote.header,
+            };
+            let signed = Signed::new(ballot, &self.key, &chain_id);
+            self.send(Frame::Ballot(signed));
+        }
+    }
+}

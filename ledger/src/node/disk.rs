@@ -1,0 +1,158 @@
+//! What a node stores, and how it finds itself again after a restart.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, SupplyPointId, UnixMillis};
+
+use super::authorize::{Known, KnownCharger};
+use super::chain::{Chain, Vote};
+use super::outbox::{Charge, Outbox};
+use super::parent::Rounds;
+use super::{Node, NodeConfig};
+use crate::block::Block;
+use crate::frame::SealedGroup;
+use crate::store::{Store, StoreError, Table, Write};
+
+/// The node's own few facts.
+const NODE: Table = Table("node");
+/// Blocks by height.
+pub(super) const BLOCKS: Table = Table("blocks");
+/// Charges that are not final, by the order they were measured in.
+pub(super) const OUTBOX: Table = Table("outbox");
+/// Receipt files by profile number.
+pub(super) const RECEIPTS: Table = Table("receipts");
+const CHARGERS: Table = Table("chargers");
+const OUTLETS: Table = Table("outlets");
+const GROUP_BLOCKS: Table = Table("group_blocks");
+const PROOFS: Table = Table("proofs");
+
+const GENESIS_KEY: &[u8] = b"genesis";
+const ID_KEY: &[u8] = b"id";
+const VOTE_KEY: &[u8] = b"vote";
+
+/// A group's newest sealed group block, so that no round is ever sealed twice.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct LastSealed {
+    pub(super) group: GroupId,
+    pub(super) sealed: SealedGroup,
+}
+
+pub(super) fn genesis(genesis: &Genesis) -> Write {
+    Write::put(NODE, GENESIS_KEY, genesis)
+}
+
+pub(super) fn node(id: NodeId) -> Write {
+    Write::put(NODE, ID_KEY, &id)
+}
+
+pub(super) fn vote(vote: &Vote) -> Write {
+    Write::put(NODE, VOTE_KEY, vote)
+}
+
+pub(super) fn block(block: &Block) -> Write {
+    Write::put(BLOCKS, block.header.body.height.to_be_bytes(), block)
+}
+
+pub(super) fn charge(charge: &Charge) -> Write {
+    Write::put(OUTBOX, charge.number.to_be_bytes(), charge)
+}
+
+pub(super) fn forget_charge(number: u64) -> Write {
+    Write::delete(OUTBOX, number.to_be_bytes())
+}
+
+pub(super) fn receipt(seq: u32, file: &Vec<u8>) -> Write {
+    Write::put(RECEIPTS, seq.to_be_bytes(), file)
+}
+
+pub(super) fn charger(id_tag: &IdTag, known: &KnownCharger) -> Write {
+    let entry = (id_tag.clone(), known.clone());
+    Write::put(CHARGERS, id_tag.as_str().as_bytes(), &entry)
+}
+
+pub(super) fn outlet(name: &str, supply_point: SupplyPointId) -> Write {
+    let entry = (name.to_owned(), supply_point);
+    Write::put(OUTLETS, name.as_bytes(), &entry)
+}
+
+pub(super) fn group_block(last: &LastSealed) -> Write {
+    Write::put(GROUP_BLOCKS, last.group.0.to_be_bytes(), last)
+}
+
+/// Keeps what proves a broken rule; the key is its hash, so that repeats take no space.
+pub(super) fn proof(block: &Block) -> Write {
+    let bytes = protocol::canonical(block);
+    Write::put(PROOFS, Hash::of(&bytes).0, block)
+}
+
+/// The receipt files in a store, by profile number.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_receipts(
+    store: &Store,
+    mut take: impl FnMut(u32, Vec<u8>),
+) -> Result<(), StoreError> {
+    store.for_each(RECEIPTS, |key, file: Vec<u8>| {
+        if let Ok(seq) = key.try_into() {
+            take(u32::from_be_bytes(seq), file);
+        }
+    })
+}
+
+/// The chain that the state directory belongs to; `None` before the first link.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_genesis(store: &Store) -> Result<Option<Genesis>, StoreError> {
+    store.get(NODE, GENESIS_KEY)
+}
+
+impl Node {
+    /// The node as its store knows it; a new one where the store is empty. Every stored block is
+    /// verified again.
+    ///
+    /// # Errors
+    /// `Disk` or `Damaged`.
+    pub fn load(key: KeyPair, config: NodeConfig, store: &Store) -> Result<Self, StoreError> {
+        let id: Option<NodeId> = store.get(NODE, ID_KEY)?;
+        let outbox = Outbox::restore(store.all(OUTBOX)?);
+        let mut chain = stored_genesis(store)?.map(Chain::new);
+        if let Some(chain) = &mut chain {
+            let mut needed = None;
+            store.for_each(BLOCKS, |_, block: Block| {
+                if needed.is_none() && outbox.is_in(&block) {
+                    needed = Some(block.header.body.height);
+                }
+                chain.replay(block, needed);
+            })?;
+            chain.vote = store.get(NODE, VOTE_KEY)?;
+        }
+        let mut rounds = Rounds::default();
+        for last in store.all::<LastSealed>(GROUP_BLOCKS)? {
+            rounds.restore(last);
+        }
+        let mut node = Self {
+            key,
+            config,
+            chain,
+            id,
+            is_linked: false,
+            known: Known::restore(store.all(CHARGERS)?),
+            outlets: store
+                .all::<(String, SupplyPointId)>(OUTLETS)?
+                .into_iter()
+                .collect(),
+            outbox,
+            rounds,
+            asked: BTreeSet::new(),
+            deferred: BTreeMap::new(),
+            provider_seq: 0,
+            now: UnixMillis(0),
+            steps: VecDeque::new(),
+        };
+        node.find_charges_in_chain();
+        Ok(node)
+    }
+}

@@ -1,0 +1,378 @@
+//! A node's rules, without I/O: what a gateway does with charges, blocks and its provider.
+//!
+//! Use: give every input to [`Node::handle`](crate::store::Machine::handle), then drain
+//! [`Node::poll`](crate::store::Machine::poll). A `Persist` precedes every effect that relies
+//! on it.
+
+mod authorize;
+mod chain;
+mod disk;
+mod outbox;
+mod parent;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::message::{JoinAck, Request, Response, Status};
+use protocol::{
+    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
+};
+
+use crate::frame::Frame;
+use crate::store::{Machine, Step, Write};
+pub use authorize::Decision;
+use authorize::Known;
+use chain::Chain;
+pub use disk::{stored_genesis, stored_receipts};
+pub use outbox::{Charge, Stage};
+use parent::Rounds;
+
+/// What the operator configured.
+#[derive(Clone, Debug, Default)]
+pub struct NodeConfig {
+    /// Mobile chargers whose home is here, with their group; without one, they are groups of
+    /// their own.
+    pub chargers: BTreeMap<IdTag, Option<IdTag>>,
+    /// Outlets measured here.
+    pub outlets: Vec<Outlet>,
+}
+
+/// An outlet as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlet {
+    /// Its name at this node.
+    pub name: String,
+    /// The group that is credited.
+    pub owner: IdTag,
+    /// Model and serial number of its meter.
+    pub meter: String,
+}
+
+/// A finished charge as the gateway measured it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MeasuredCharge {
+    /// Names the charge; the same charge reported twice is taken once.
+    pub id: [u8; 16],
+    /// Who charged.
+    pub id_tag: IdTag,
+    /// Name of the outlet.
+    pub outlet: String,
+    /// Start.
+    pub start: UnixSeconds,
+    /// End; not before `start`.
+    pub end: UnixSeconds,
+    /// The meter's total register at the start.
+    pub register_start: EnergyWh,
+    /// Energy taken.
+    pub energy: EnergyWh,
+    /// The highest power measured.
+    pub max_power: PowerW,
+    /// What the profile's detail hash will cover.
+    pub detail: Vec<u8>,
+    /// Why the charge must not be billed before somebody looked at it.
+    pub hold: Option<String>,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The provider proved its key and let this node in.
+    LinkUp {
+        /// The chain's parameters.
+        genesis: Genesis,
+        /// What the provider said.
+        ack: JoinAck,
+    },
+    /// The link is gone.
+    LinkDown,
+    /// A binary frame from the provider.
+    Frame(Box<Frame>),
+    /// The answer to an [`Effect::Call`]; `None` where the call failed.
+    Answer(Request, Option<Response>),
+    /// A call from the provider, to be answered by an [`Effect::Reply`] with the same number.
+    Asked {
+        /// Number of the call.
+        call: u64,
+        /// The call.
+        request: Request,
+    },
+    /// An idTag was presented; to be answered by an [`Effect::Decided`] with the same number.
+    Presented {
+        /// Number of the question.
+        question: u64,
+        /// Who asks.
+        id_tag: IdTag,
+    },
+    /// A charge ended.
+    Ended(MeasuredCharge),
+    /// Time passed.
+    Tick,
+}
+
+/// What a node wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send this frame to the provider, if the link is up; lost otherwise.
+    Send(Box<Frame>),
+    /// Call the provider and give the answer back.
+    Call(Request),
+    /// Answer the provider's call.
+    Reply {
+        /// Number of the call.
+        call: u64,
+        /// The answer; `None` where the call is not for a node.
+        response: Option<Response>,
+    },
+    /// Answer to [`Input::Presented`].
+    Decided {
+        /// Number of the question.
+        question: u64,
+        /// The answer.
+        decision: Decision,
+    },
+    /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
+    WakeAt(UnixMillis),
+    /// Tell the operator.
+    Notify(Event),
+}
+
+/// What an operator may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A charge is in a final block; its receipt file proves it.
+    Final {
+        /// The profile's number.
+        seq: u32,
+        /// The receipt file.
+        receipt: Vec<u8>,
+    },
+    /// A charge waits for somebody to look at it.
+    Held {
+        /// Name of the outlet.
+        outlet: String,
+        /// Why.
+        reason: String,
+    },
+    /// The provider refuses a charge; it stays in the outbox.
+    Refused {
+        /// The profile's number.
+        seq: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The provider sealed what breaks the rules; it is kept as proof and not built on.
+    InvalidBlock {
+        /// Its height.
+        height: u64,
+        /// The rule.
+        reason: String,
+    },
+    /// The provider broke a promise: a witnessed charge is not in its round's block.
+    BrokenReceipt {
+        /// The block's height.
+        height: u64,
+        /// Hash of the charge's profile.
+        profile: Hash,
+    },
+    /// The provider knows newer charges of this node than the node itself.
+    Restored {
+        /// The newest number the provider knows.
+        provider: u32,
+        /// The newest number known here.
+        here: u32,
+    },
+    /// A configured charger or outlet was not let in.
+    NotRegistered {
+        /// The answer.
+        status: Status,
+    },
+}
+
+/// A node of the billing chain.
+#[derive(Debug)]
+pub struct Node {
+    key: KeyPair,
+    config: NodeConfig,
+    chain: Option<Chain>,
+    id: Option<NodeId>,
+    is_linked: bool,
+    known: Known,
+    outlets: BTreeMap<String, SupplyPointId>,
+    outbox: outbox::Outbox,
+    rounds: Rounds,
+    asked: BTreeSet<Pending>,
+    // Calls that failed, and when they may be made again.
+    deferred: BTreeMap<Pending, UnixMillis>,
+    // The newest profile number the provider told when the link came up.
+    provider_seq: u32,
+    now: UnixMillis,
+    steps: VecDeque<Step<Effect>>,
+}
+
+/// How long after a failed call it is made again.
+const RETRY_MS: u64 = 5_000;
+
+/// Calls under way, so that none is made twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Pending {
+    Register(IdTag),
+    Authorize(IdTag),
+    Outlet(String),
+    Blocks,
+}
+
+impl Node {
+    /// The node's enrolment number, once the provider gave one.
+    #[must_use]
+    pub fn id(&self) -> Option<NodeId> {
+        self.id
+    }
+
+    /// The chain as this node verified it, once it knows one.
+    #[must_use]
+    pub fn state(&self) -> Option<&crate::state::State> {
+        self.chain.as_ref().map(|chain| &chain.state)
+    }
+
+    /// Charges that are not final yet, in the order they were measured.
+    pub fn charges(&self) -> impl Iterator<Item = &Charge> {
+        self.outbox.charges()
+    }
+
+    fn persist(&mut self, write: Write) {
+        self.steps.push_back(Step::Persist(write));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.steps.push_back(Step::Effect(effect));
+    }
+
+    fn send(&mut self, frame: Frame) {
+        if self.is_linked {
+            self.effect(Effect::Send(Box::new(frame)));
+        }
+    }
+
+    fn notify(&mut self, event: Event) {
+        self.effect(Effect::Notify(event));
+    }
+
+    /// Calls the provider unless the same call is under way, failed just now, or the link is down.
+    fn call(&mut self, pending: Pending, request: Request) {
+        let is_deferred = self.deferred.get(&pending).is_some_and(|at| *at > self.now);
+        if self.is_linked && !is_deferred && self.asked.insert(pending) {
+            self.effect(Effect::Call(request));
+        }
+    }
+
+    /// A call came back; after a failure it waits before it is made again.
+    fn called(&mut self, pending: Pending, is_answered: bool) {
+        self.asked.remove(&pending);
+        if is_answered {
+            self.deferred.remove(&pending);
+        } else {
+            self.deferred.insert(pending, self.now.plus_ms(RETRY_MS));
+        }
+    }
+
+    fn link_up(&mut self, now: UnixMillis, genesis: Genesis, ack: &JoinAck) {
+        self.is_linked = true;
+        self.asked.clear();
+        self.deferred.clear();
+        self.provider_seq = ack.last_seq;
+        if self.chain.is_none() {
+            self.persist(disk::genesis(&genesis));
+            self.chain = Some(Chain::new(genesis));
+        }
+        if self.id != Some(ack.node) {
+            self.id = Some(ack.node);
+            self.persist(disk::node(ack.node));
+        }
+        self.compare_last_seq(ack.last_seq);
+        self.register_configured();
+        self.catch_up(ack.tip);
+        self.repeat_ballots();
+        self.repeat_group_blocks();
+        self.outbox.forget_sending();
+        self.submit(now);
+    }
+
+    fn link_down(&mut self) {
+        self.is_linked = false;
+        self.asked.clear();
+        self.refuse_waiting();
+    }
+
+    fn frame(&mut self, now: UnixMillis, frame: Frame) {
+        match frame {
+            Frame::Receipt(receipt) => self.receipt(receipt),
+            Frame::Refused { seq, reason } => self.refused(seq, reason),
+            Frame::Witness(witnessed) => self.witness(now, witnessed),
+            Frame::Block(block) => self.block(now, *block),
+            // These travel towards the provider only; from it they mean nothing.
+            Frame::Profile(_) | Frame::ProfileAck(_) | Frame::GroupBlock(_) | Frame::Ballot(_) => {}
+        }
+    }
+
+    fn answer(&mut self, now: UnixMillis, request: Request, response: Option<Response>) {
+        match (request, response) {
+            (Request::Register(asked), response) => {
+                let ack = match response {
+                    Some(Response::Register(ack)) => Some(ack),
+                    _ => None,
+                };
+                let is_answered = ack.as_ref().is_some_and(|ack| ack.registration.is_some());
+                self.called(Pending::Register(asked.id_tag.clone()), is_answered);
+                self.registered(now, &asked.id_tag, ack);
+            }
+            (Request::Authorize(asked), response) => {
+                let ack = match response {
+                    Some(Response::Authorize(ack)) => Some(ack),
+                    _ => None,
+                };
+                let is_answered = ack.as_ref().is_some_and(|ack| ack.grant.is_some());
+                self.called(Pending::Authorize(asked.id_tag.clone()), is_answered);
+                self.authorized(now, &asked.id_tag, ack);
+            }
+            (Request::RegisterSupplyPoint(asked), response) => {
+                self.called(Pending::Outlet(asked.outlet.clone()), response.is_some());
+                if let Some(Response::RegisterSupplyPoint(ack)) = response {
+                    self.persist(disk::outlet(&asked.outlet, ack.supply_point));
+                    self.outlets.insert(asked.outlet, ack.supply_point);
+                }
+            }
+            (Request::GetBlocks(_), response) => {
+                self.called(Pending::Blocks, response.is_some());
+                if let Some(Response::GetBlocks(ack)) = response {
+                    self.catch_up(ack.tip);
+                }
+            }
+            (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
+        }
+        self.submit(now);
+    }
+}
+
+impl Machine for Node {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: UnixMillis, input: Input) {
+        self.now = now;
+        match input {
+            Input::LinkUp { genesis, ack } => self.link_up(now, genesis, &ack),
+            Input::LinkDown => self.link_down(),
+            Input::Frame(frame) => self.frame(now, *frame),
+            Input::Answer(request, response) => self.answer(now, request, response),
+            Input::Asked { call, request } => self.asked_by_provider(now, call, &request),
+            Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
+            Input::Ended(charge) => self.ended(now, charge),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    fn poll(&mut self) -> Option<Step<Effect>> {
+        self.steps.pop_front()
+    }
+}

@@ -1,0 +1,426 @@
+//! The outbox: every measured charge, until its block is final.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{
+    ChargeProfile, EnergyWh, Hash, IdTag, Signed, SignedGrant, SignedProfile, SignedReceipt,
+    SupplyPointId, UnixMillis,
+};
+
+use super::{Event, MeasuredCharge, Node, disk};
+use crate::frame::{Frame, Submission};
+
+/// A charge in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Charge {
+    /// Counts charges in the order they were measured.
+    pub number: u64,
+    /// What was measured.
+    pub measured: MeasuredCharge,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a charge is on its way into a final block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Stage {
+    /// Measured, not signed yet.
+    Measured,
+    /// Not to be billed before somebody looked at it.
+    Held {
+        /// Why.
+        reason: String,
+    },
+    /// Signed; the number is taken for ever.
+    Signed {
+        /// The profile.
+        profile: Box<SignedProfile>,
+        /// The grant it rests on.
+        grant: Box<SignedGrant>,
+        /// The provider's promise, once it came.
+        receipt: Option<Box<SignedReceipt>>,
+    },
+}
+
+impl Charge {
+    fn profile(&self) -> Option<&SignedProfile> {
+        match &self.stage {
+            Stage::Signed { profile, .. } => Some(profile),
+            Stage::Measured | Stage::Held { .. } => None,
+        }
+    }
+}
+
+/// Charges on their way.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    charges: BTreeMap<u64, Charge>,
+    next_number: u64,
+    // The highest profile number sent over the present link; later ones go out in order.
+    sent: u32,
+    // A refused profile stops those behind it until somebody acts.
+    refused: Option<u32>,
+    // Block heights of charges that are in the chain and not final.
+    heights: BTreeMap<u32, u64>,
+}
+
+impl Outbox {
+    pub(super) fn restore(charges: Vec<Charge>) -> Self {
+        let charges: BTreeMap<_, _> = charges.into_iter().map(|c| (c.number, c)).collect();
+        let next_number = charges.last_key_value().map_or(0, |(number, _)| number + 1);
+        Self {
+            charges,
+            next_number,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn charges(&self) -> impl Iterator<Item = &Charge> {
+        self.charges.values()
+    }
+
+    /// After a new link everything without a receipt goes out again.
+    pub(super) fn forget_sending(&mut self) {
+        self.sent = 0;
+        self.refused = None;
+    }
+
+    fn by_seq(&mut self, seq: u32) -> Option<&mut Charge> {
+        self.charges
+            .values_mut()
+            .find(|charge| charge.profile().is_some_and(|p| p.body.seq == seq))
+    }
+
+    fn last_signed(&self) -> Option<&SignedProfile> {
+        self.charges
+            .values()
+            .filter_map(Charge::profile)
+            .max_by_key(|profile| profile.body.seq)
+    }
+
+    /// Whether `block` holds a charge that waits here.
+    pub(super) fn is_in(&self, block: &crate::block::Block) -> bool {
+        let mut waiting = self.charges.values().filter_map(Charge::profile);
+        waiting.any(|profile| {
+            block
+                .body
+                .charges
+                .iter()
+                .any(|line| line.profile == *profile)
+        })
+    }
+
+    fn is_waiting(&self, number: u64) -> bool {
+        let charge = self.charges.get(&number);
+        charge.is_some_and(|c| c.stage == Stage::Measured)
+    }
+}
+
+impl Node {
+    /// Takes a finished charge in. It is durable when the effects of this input are carried out.
+    pub(super) fn ended(&mut self, now: UnixMillis, measured: MeasuredCharge) {
+        let repeated = |charge: &Charge| charge.measured.id == measured.id;
+        if self.outbox.charges().any(repeated) {
+            return;
+        }
+        let stage = match measured.hold.clone().or_else(|| unbillable(&measured)) {
+            Some(reason) => Stage::Held { reason },
+            None => Stage::Measured,
+        };
+        let charge = Charge {
+            number: self.outbox.next_number,
+            measured,
+            stage,
+        };
+        self.outbox.next_number += 1;
+        self.persist(disk::charge(&charge));
+        if let Stage::Held { reason } = &charge.stage {
+            let (outlet, reason) = (charge.measured.outlet.clone(), reason.clone());
+            self.notify(Event::Held { outlet, reason });
+        }
+        self.outbox.charges.insert(charge.number, charge);
+        self.submit(now);
+    }
+
+    /// Signs what can be signed and sends what has no receipt, in order.
+    pub(super) fn submit(&mut self, now: UnixMillis) {
+        if !self.is_linked || self.outbox.refused.is_some() {
+            return;
+        }
+        // Charges at one outlet keep their order: a register only rises.
+        let mut stalled = BTreeSet::new();
+        for number in self.outbox.charges.keys().copied().collect::<Vec<_>>() {
+            let outlet = self.outbox.charges[&number].measured.outlet.clone();
+            let is_next = self.outbox.is_waiting(number) && !stalled.contains(&outlet);
+            if is_next && !self.sign(now, number) {
+                stalled.insert(outlet);
+            }
+        }
+        self.send_signed();
+    }
+
+    /// Signs one charge; `false` where something it needs is not known yet.
+    fn sign(&mut self, now: UnixMillis, number: u64) -> bool {
+        let measured = self.outbox.charges[&number].measured.clone();
+        let Some(supply_point) = self.outlets.get(&measured.outlet).copied() else {
+            return self.wait_for_outlet(number, &measured);
+        };
+        if measured.register_start < self.last_register(supply_point) {
+            self.hold(
+                number,
+                "the meter's register is below the last charge's end".to_owned(),
+            );
+            return true;
+        }
+        let Some((charger, grant)) = self.grant_for_charge(now, &measured) else {
+            return false;
+        };
+        let (Some(id), Some((last_seq, previous))) = (self.id, self.last_profile()) else {
+            return false;
+        };
+        if last_seq < self.provider_seq {
+            // Our chain is behind; the number may be taken.
+            return false;
+        }
+        let Some((energy_wh, duration_s, seq)) = numbers(&measured, last_seq) else {
+            return false;
+        };
+        let profile = ChargeProfile {
+            charger: charger.charger,
+            payer: charger.group,
+            node: id,
+            seq,
+            previous,
+            supply_point,
+            start: measured.start,
+            duration_s,
+            register_start: measured.register_start,
+            energy_wh,
+            max_power: measured.max_power,
+            grant: grant.body.id(),
+            detail: Hash::of(&measured.detail),
+        };
+        let chain_id = self.chain_id().expect("last_profile came from the chain");
+        let stage = Stage::Signed {
+            profile: Box::new(Signed::new(profile, &self.key, &chain_id)),
+            grant: Box::new(grant),
+            receipt: None,
+        };
+        self.set_stage(number, stage);
+        true
+    }
+
+    fn wait_for_outlet(&mut self, number: u64, measured: &MeasuredCharge) -> bool {
+        let configured = |outlet: &super::Outlet| outlet.name == measured.outlet;
+        if self.config.outlets.iter().any(configured) {
+            self.register_configured();
+            return false;
+        }
+        let reason = format!(
+            "outlet {} is no longer in the configuration",
+            measured.outlet
+        );
+        self.hold(number, reason);
+        true
+    }
+
+    /// Number and hash of this node's newest profile, signed or in the chain.
+    fn last_profile(&self) -> Option<(u32, Hash)> {
+        let state = &self.chain.as_ref()?.state;
+        let in_chain = state
+            .nodes
+            .get(&self.id?)
+            .map_or((0, Hash::ZERO), |node| (node.last_seq, node.last_profile));
+        let signed = self.outbox.last_signed();
+        let signed = signed.map(|profile| (profile.body.seq, profile.hash()));
+        Some(signed.map_or(in_chain, |signed| signed.max(in_chain)))
+    }
+
+    /// The register at the end of the newest charge at `supply_point`.
+    fn last_register(&self, supply_point: SupplyPointId) -> EnergyWh {
+        let state = self.state();
+        let in_chain = state.and_then(|state| state.supply_points.get(&supply_point));
+        let signed = self.outbox.charges.values().filter_map(Charge::profile);
+        signed
+            .filter(|profile| profile.body.supply_point == supply_point)
+            .filter_map(|profile| profile.body.register_end())
+            .chain(in_chain.map(|account| account.register))
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn send_signed(&mut self) {
+        let sent = self.outbox.sent;
+        let mut frames = Vec::new();
+        for charge in self.outbox.charges.values() {
+            if let Stage::Signed {
+                profile,
+                grant,
+                receipt: None,
+            } = &charge.stage
+                && profile.body.seq > sent
+            {
+                frames.push(Submission {
+                    profile: (**profile).clone(),
+                    grant: (**grant).clone(),
+                    detail: charge.measured.detail.clone(),
+                });
+            }
+        }
+        frames.sort_by_key(|submission| submission.profile.body.seq);
+        for submission in frames {
+            self.outbox.sent = submission.profile.body.seq;
+            self.send(Frame::Profile(submission));
+        }
+    }
+
+    pub(super) fn receipt(&mut self, receipt: SignedReceipt) {
+        let Some(chain) = &self.chain else { return };
+        let provider = chain.state.genesis.provider_key;
+        if receipt.verify(&provider, &chain.state.chain_id()).is_err() {
+            return;
+        }
+        let Some(charge) = self.outbox.by_seq(receipt.body.seq) else {
+            return;
+        };
+        let is_ours = charge
+            .profile()
+            .is_some_and(|p| p.hash() == receipt.body.profile);
+        let number = charge.number;
+        if let (true, Stage::Signed { profile, grant, .. }) = (is_ours, charge.stage.clone()) {
+            let receipt = Some(Box::new(receipt));
+            let stage = Stage::Signed {
+                profile,
+                grant,
+                receipt,
+            };
+            self.set_stage(number, stage);
+        }
+    }
+
+    pub(super) fn refused(&mut self, seq: u32, reason: String) {
+        if self.outbox.by_seq(seq).is_some() {
+            self.outbox.refused = Some(seq);
+            self.notify(Event::Refused { seq, reason });
+        }
+    }
+
+    /// A node restored from a backup would sign old numbers again and bill old charges twice.
+    pub(super) fn compare_last_seq(&mut self, provider: u32) {
+        let here = self.last_profile().map_or(0, |(seq, _)| seq);
+        if provider <= here {
+            return;
+        }
+        self.notify(Event::Restored { provider, here });
+        let numbers: Vec<u64> = self.outbox.charges.keys().copied().collect();
+        for number in numbers {
+            if self.outbox.is_waiting(number) {
+                let reason = "the state directory is older than what the provider has from this \
+                              node; compare with the bill before releasing"
+                    .to_owned();
+                self.hold(number, reason);
+            }
+        }
+    }
+
+    fn hold(&mut self, number: u64, reason: String) {
+        let outlet = self.outbox.charges[&number].measured.outlet.clone();
+        let stage = Stage::Held {
+            reason: reason.clone(),
+        };
+        self.set_stage(number, stage);
+        self.notify(Event::Held { outlet, reason });
+    }
+
+    /// Holds the charges of `id_tag` that are not signed and for which `is_concerned` holds.
+    pub(super) fn hold_charges(
+        &mut self,
+        id_tag: &IdTag,
+        reason: &str,
+        is_concerned: impl Fn(&MeasuredCharge) -> bool,
+    ) {
+        let of_tag = |charge: &&Charge| {
+            charge.stage == Stage::Measured
+                && charge.measured.id_tag == *id_tag
+                && is_concerned(&charge.measured)
+        };
+        let charges = self.outbox.charges.values().filter(of_tag);
+        for number in charges.map(|charge| charge.number).collect::<Vec<_>>() {
+            self.hold(number, reason.to_owned());
+        }
+    }
+
+    fn set_stage(&mut self, number: u64, stage: Stage) {
+        if let Some(charge) = self.outbox.charges.get_mut(&number) {
+            charge.stage = stage;
+            let write = disk::charge(charge);
+            self.persist(write);
+        }
+    }
+
+    /// Notes that a charge of ours is in the block at `height`; `true` where it waits for that.
+    pub(super) fn charge_in_block(&mut self, profile: &SignedProfile, height: u64) -> bool {
+        let seq = profile.body.seq;
+        let is_ours = self
+            .outbox
+            .by_seq(seq)
+            .is_some_and(|charge| charge.profile() == Some(profile));
+        if is_ours {
+            self.outbox.heights.insert(seq, height);
+        }
+        is_ours
+    }
+
+    /// Numbers of our charges in blocks up to `height`.
+    pub(super) fn charges_up_to(&self, height: u64) -> Vec<(u32, u64)> {
+        let heights = self.outbox.heights.iter();
+        heights
+            .filter(|(_, at)| **at <= height)
+            .map(|(seq, at)| (*seq, *at))
+            .collect()
+    }
+
+    /// Lets a charge go: it is final, and `receipt` proves it.
+    pub(super) fn charge_final(&mut self, seq: u32, receipt: Vec<u8>) {
+        let Some(number) = self.outbox.by_seq(seq).map(|charge| charge.number) else {
+            return;
+        };
+        self.persist(disk::receipt(seq, &receipt));
+        self.persist(disk::forget_charge(number));
+        self.outbox.charges.remove(&number);
+        self.outbox.heights.remove(&seq);
+        self.notify(Event::Final { seq, receipt });
+    }
+
+    /// Whether a charge of ours waits in a block for finality.
+    pub(super) fn awaits_finality(&self) -> Option<u64> {
+        self.outbox.heights.values().min().copied()
+    }
+}
+
+/// The numbers of a profile; `None` where one does not fit (such charges are held before).
+fn numbers(measured: &MeasuredCharge, last_seq: u32) -> Option<(u32, u32, u32)> {
+    let energy = u32::try_from(measured.energy.0).ok()?;
+    let duration = measured.end.0.checked_sub(measured.start.0)?;
+    Some((
+        energy,
+        u32::try_from(duration).ok()?,
+        last_seq.checked_add(1)?,
+    ))
+}
+
+fn unbillable(measured: &MeasuredCharge) -> Option<String> {
+    if numbers(measured, 0).is_none() {
+        return Some(format!(
+            "{} from {} to {} do not fit a charge profile",
+            measured.energy, measured.start, measured.end
+        ));
+    }
+    let end = measured.register_start.checked_add(measured.energy);
+    if end.is_none() {
+        return Some("the register does not fit".to_owned());
+    }
+    (measured.detail.len() > crate::frame::MAX_DETAIL_BYTES)
+        .then(|| "the charge's detail is too long".to_owned())
+}

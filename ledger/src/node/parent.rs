@@ -1,0 +1,171 @@
+//! What a node does for its groups each round, and as a witness for others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{ChargerId, GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile, UnixMillis};
+
+use super::disk::LastSealed;
+use super::{Effect, Node, disk};
+use crate::apply::parent_key;
+use crate::block::{Block, GroupBlock};
+use crate::frame::{Frame, SealedGroup, Witnessed};
+
+/// How long after a round's end a parent waits for its last charges, as a part of the round.
+const SEAL_DELAY_PARTS: u64 = 20;
+/// Witnessed charges kept at once; more are not watched.
+const MAX_WITNESSED: usize = 100_000;
+
+type SortKey = (ChargerId, NodeId, u32);
+
+/// Open rounds: charges of our groups, and promises we witnessed.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    open: BTreeMap<(u64, GroupId), BTreeMap<SortKey, SignedProfile>>,
+    sealed: BTreeMap<GroupId, SealedGroup>,
+    witnessed: BTreeSet<(u64, Hash)>,
+}
+
+impl Rounds {
+    pub(super) fn restore(&mut self, last: LastSealed) {
+        self.sealed.insert(last.group, last.sealed);
+    }
+
+    /// The block of `round` is here: what it must hold and does not.
+    pub(super) fn settle(&mut self, round: u64, block: Option<&Block>) -> Vec<Hash> {
+        self.open = self.open.split_off(&(round + 1, GroupId(0)));
+        let later = self.witnessed.split_off(&(round + 1, Hash::ZERO));
+        let due = std::mem::replace(&mut self.witnessed, later);
+        let charges = block.map(|block| block.body.charges.as_slice());
+        let held: BTreeSet<Hash> = charges
+            .unwrap_or_default()
+            .iter()
+            .map(|line| line.profile.hash())
+            .collect();
+        let missing = due.into_iter().map(|(_, profile)| profile);
+        missing.filter(|profile| !held.contains(profile)).collect()
+    }
+
+    fn has_sealed(&self, group: GroupId, round: u64) -> bool {
+        let last = self.sealed.get(&group);
+        last.is_some_and(|sealed| sealed.block.body.round >= round)
+    }
+}
+
+impl Node {
+    /// The provider shows a charge and its promise about it.
+    pub(super) fn witness(&mut self, now: UnixMillis, witnessed: Witnessed) {
+        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+            return;
+        };
+        let state = &chain.state;
+        let Witnessed { profile, receipt } = witnessed;
+        let promise = &receipt.body;
+        let is_promised = receipt
+            .verify(&state.genesis.provider_key, &state.chain_id())
+            .is_ok()
+            && promise.profile == profile.hash();
+        if !is_promised || promise.round <= state.round {
+            return;
+        }
+        if self.rounds.witnessed.len() < MAX_WITNESSED {
+            self.rounds
+                .witnessed
+                .insert((promise.round, promise.profile));
+        }
+        let group = profile.body.payer;
+        let is_ours = state
+            .groups
+            .get(&group)
+            .is_some_and(|account| account.parent == id);
+        let node = state.nodes.get(&profile.body.node);
+        let is_signed = node.is_some_and(|n| profile.verify(&n.key, &state.chain_id()).is_ok());
+        if is_ours && is_signed && !self.rounds.has_sealed(group, promise.round) {
+            self.acknowledge(now, promise.round, profile);
+        }
+    }
+
+    fn acknowledge(&mut self, now: UnixMillis, round: u64, profile: SignedProfile) {
+        let Some(chain_id) = self.chain_id() else {
+            return;
+        };
+        let group = profile.body.payer;
+        let ack = ProfileAck {
+            group,
+            round,
+            profile: profile.hash(),
+        };
+        let open = self.rounds.open.entry((round, group)).or_default();
+        open.insert(profile.body.sort_key(), profile);
+        self.send(Frame::ProfileAck(Signed::new(ack, &self.key, &chain_id)));
+        self.wake_for_seal(now);
+    }
+
+    pub(super) fn tick(&mut self, now: UnixMillis) {
+        let due: Vec<(u64, GroupId)> = self
+            .rounds
+            .open
+            .keys()
+            .copied()
+            .filter(|(round, _)| self.seal_time(*round).is_some_and(|at| at <= now))
+            .collect();
+        for (round, group) in due {
+            if let Some(profiles) = self.rounds.open.remove(&(round, group)) {
+                self.seal(group, round, &profiles);
+            }
+        }
+        self.wake_for_seal(now);
+        // What was refused for want of a peer may go through now.
+        self.register_configured();
+        self.submit(now);
+    }
+
+    fn seal(&mut self, group: GroupId, round: u64, profiles: &BTreeMap<SortKey, SignedProfile>) {
+        let Some(chain) = &self.chain else { return };
+        let state = &chain.state;
+        let is_parent = parent_key(state, group) == Some(self.key.public());
+        if !is_parent || self.rounds.has_sealed(group, round) {
+            return;
+        }
+        let previous = state.groups[&group].last_group_block;
+        let block = GroupBlock::over(group, round, previous, profiles.values());
+        let sealed = SealedGroup {
+            block: Signed::new(block, &self.key, &state.chain_id()),
+            profiles: profiles.values().map(Signed::hash).collect(),
+        };
+        self.persist(disk::group_block(&LastSealed {
+            group,
+            sealed: sealed.clone(),
+        }));
+        self.rounds.sealed.insert(group, sealed.clone());
+        self.send(Frame::GroupBlock(sealed));
+    }
+
+    /// Sends group blocks again whose round's block is not here yet.
+    pub(super) fn repeat_group_blocks(&mut self) {
+        let Some(chain) = &self.chain else { return };
+        let round = chain.state.round;
+        let open: Vec<SealedGroup> = self
+            .rounds
+            .sealed
+            .values()
+            .filter(|sealed| sealed.block.body.round > round)
+            .cloned()
+            .collect();
+        for sealed in open {
+            self.send(Frame::GroupBlock(sealed));
+        }
+    }
+
+    fn seal_time(&self, round: u64) -> Option<UnixMillis> {
+        let genesis = &self.chain.as_ref()?.state.genesis;
+        let delay = genesis.interval_ms() / SEAL_DELAY_PARTS;
+        Some(genesis.round_start(round + 1).plus_ms(delay))
+    }
+
+    fn wake_for_seal(&mut self, now: UnixMillis) {
+        let next = self.rounds.open.keys().next().copied();
+        if let Some(at) = next.and_then(|(round, _)| self.seal_time(round)) {
+            self.effect(Effect::WakeAt(at.max(now)));
+        }
+    }
+}

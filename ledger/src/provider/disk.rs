@@ -1,0 +1,193 @@
+//! What the provider stores, and how it finds itself again after a restart.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use protocol::{Genesis, KeyPair, NodeId, SupplyPointId};
+
+use super::Provider;
+use super::enrol::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry, Token};
+use super::relay::Relay;
+use super::rounds::{Received, Rounds};
+use crate::apply::apply;
+use crate::block::{Block, Record};
+use crate::state::State;
+use crate::store::{Store, StoreError, Table, Write};
+use crate::tariff::FlatTariff;
+
+const PROVIDER: Table = Table("provider");
+const BLOCKS: Table = Table("blocks");
+/// Profiles with a receipt that are in no block yet.
+const RECEIVED: Table = Table("received");
+const DETAILS: Table = Table("details");
+/// Records that are in no block yet.
+const RECORDS: Table = Table("records");
+const TOKENS: Table = Table("tokens");
+const NODES: Table = Table("nodes");
+const GROUPS: Table = Table("groups");
+const CHARGERS: Table = Table("chargers");
+const OUTLETS: Table = Table("outlets");
+
+const GENESIS_KEY: &[u8] = b"genesis";
+
+/// The chain this store holds; `None` where it holds none yet.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_genesis(store: &Store) -> Result<Option<Genesis>, StoreError> {
+    store.get(PROVIDER, GENESIS_KEY)
+}
+
+/// Gives every block from height `from` on to `take`; at most `count`.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_blocks(
+    store: &Store,
+    from: u64,
+    count: u64,
+    mut take: impl FnMut(Block),
+) -> Result<(), StoreError> {
+    for height in from..from.saturating_add(count) {
+        match store.get(BLOCKS, &height.to_be_bytes())? {
+            Some(block) => take(block),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn genesis(genesis: &Genesis) -> Write {
+    Write::put(PROVIDER, GENESIS_KEY, genesis)
+}
+
+pub(super) fn block(block: &Block) -> Write {
+    Write::put(BLOCKS, block.header.body.height.to_be_bytes(), block)
+}
+
+fn profile_key(node: NodeId, seq: u32) -> Vec<u8> {
+    [node.0.to_be_bytes(), seq.to_be_bytes()].concat()
+}
+
+pub(super) fn received(received: &Received) -> Write {
+    let body = &received.profile.body;
+    Write::put(RECEIVED, profile_key(body.node, body.seq), received)
+}
+
+pub(super) fn forget_received(received: &Received) -> Write {
+    let body = &received.profile.body;
+    Write::delete(RECEIVED, profile_key(body.node, body.seq))
+}
+
+pub(super) fn detail(node: NodeId, seq: u32, detail: &Vec<u8>) -> Write {
+    Write::put(DETAILS, profile_key(node, seq), detail)
+}
+
+pub(super) fn record(number: u64, record: &Record) -> Write {
+    Write::put(RECORDS, number.to_be_bytes(), &(number, record.clone()))
+}
+
+pub(super) fn forget_record(number: u64) -> Write {
+    Write::delete(RECORDS, number.to_be_bytes())
+}
+
+pub(super) fn token(token: &Token) -> Write {
+    Write::put(TOKENS, token.hash.0, token)
+}
+
+pub(super) fn node(node: &NodeEntry) -> Write {
+    Write::put(NODES, node.node.0.to_be_bytes(), node)
+}
+
+pub(super) fn group(group: &GroupEntry) -> Write {
+    Write::put(GROUPS, group.group.0.to_be_bytes(), group)
+}
+
+pub(super) fn charger(charger: &Charger) -> Write {
+    Write::put(CHARGERS, charger.id_tag.as_str().as_bytes(), charger)
+}
+
+pub(super) fn outlet(outlet: &OutletEntry) -> Write {
+    Write::put(OUTLETS, outlet.supply_point.0.to_be_bytes(), outlet)
+}
+
+impl Provider {
+    /// The provider as its store knows it. A store without a chain begins the one of `genesis`;
+    /// a tariff other than the one in force becomes a record of the next block.
+    ///
+    /// # Errors
+    /// `Disk` or `Damaged`.
+    pub fn load(
+        key: KeyPair,
+        genesis: Genesis,
+        tariff: FlatTariff,
+        store: &Store,
+    ) -> Result<Self, StoreError> {
+        let genesis = match stored_genesis(store)? {
+            Some(stored) => stored,
+            None => {
+                store.commit(&[self::genesis(&genesis)])?;
+                genesis
+            }
+        };
+        let mut state = State::new(genesis);
+        let mut open = VecDeque::new();
+        store.for_each(BLOCKS, |_, block: Block| {
+            // Only what was applied is stored; a damaged disk ends the chain before the damage.
+            if let Ok(next) = apply(&state, &block) {
+                state = next;
+                open.push_back(block);
+                forget_final(&mut open, &state);
+            }
+        })?;
+        let mut provider = Self {
+            key,
+            chain_id: state.chain_id(),
+            preview: state.clone(),
+            registry: registry(store)?,
+            relay: Relay::default(),
+            rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &open),
+            links: BTreeMap::new(),
+            steps: VecDeque::new(),
+            state,
+            tariff,
+            open,
+        };
+        provider.rebuild_preview();
+        provider.announce_tariff();
+        Ok(provider)
+    }
+}
+
+/// Drops blocks before the newest final one.
+pub(super) fn forget_final(open: &mut VecDeque<Block>, state: &State) {
+    while open
+        .front()
+        .is_some_and(|block| block.header.body.height <= state.final_height)
+    {
+        open.pop_front();
+    }
+}
+
+fn registry(store: &Store) -> Result<Registry, StoreError> {
+    let mut registry = Registry::default();
+    for token in store.all::<Token>(TOKENS)? {
+        registry.tokens.insert(token.hash, token);
+    }
+    for node in store.all::<NodeEntry>(NODES)? {
+        registry.nodes.insert(node.key, node);
+    }
+    for group in store.all::<GroupEntry>(GROUPS)? {
+        registry.groups.insert(group.group_id.clone(), group);
+    }
+    for charger in store.all::<Charger>(CHARGERS)? {
+        registry.chargers.insert(charger.id_tag.clone(), charger);
+    }
+    for outlet in store.all::<OutletEntry>(OUTLETS)? {
+        let last: &mut SupplyPointId = &mut registry.last_supply_point;
+        *last = outlet.supply_point.max(*last);
+        registry
+            .outlets
+            .insert((outlet.node, outlet.name.clone()), outlet);
+    }
+    Ok(registry)
+}

@@ -1,0 +1,312 @@
+//! The provider's rules, without I/O: enrolment, sequencing, sealing.
+//!
+//! Used like [`crate::node`]: give every input to `handle`, then drain `poll`.
+
+mod disk;
+mod enrol;
+mod relay;
+mod rounds;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use protocol::message::{GetBlocksAck, JoinAck, Request, Response};
+use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
+
+use crate::block::Block;
+use crate::frame::Frame;
+use crate::state::State;
+use crate::store::{Machine, Step, Write};
+use crate::tariff::FlatTariff;
+pub use disk::{stored_blocks, stored_genesis};
+use enrol::Registry;
+pub use enrol::{Charger, JoinRefusal, OutletEntry, Token};
+use relay::Relay;
+use rounds::Rounds;
+
+/// Number of a link, given by the shell; never used twice.
+pub type LinkId = u64;
+
+/// Blocks sent for one GetBlocks; a node that needs more asks again.
+const BLOCKS_AT_ONCE: u64 = 64;
+
+/// What happens to the provider.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A node proved its key; answered by [`Effect::Joined`].
+    Join {
+        /// The link.
+        link: LinkId,
+        /// The node's key.
+        key: PublicKey,
+        /// SHA-256 of the token it presented.
+        token: Option<Hash>,
+    },
+    /// A link is gone.
+    Left {
+        /// The link.
+        link: LinkId,
+    },
+    /// A call from a node; answered by [`Effect::Reply`] with the same number.
+    Asked {
+        /// The link.
+        link: LinkId,
+        /// Number of the call.
+        call: u64,
+        /// The call.
+        request: Request,
+    },
+    /// The answer to an [`Effect::Ask`]; `None` where the call failed.
+    Answer {
+        /// Number of the call.
+        call: u64,
+        /// The answer.
+        response: Option<Response>,
+    },
+    /// A binary frame from a node.
+    Frame {
+        /// The link.
+        link: LinkId,
+        /// The frame.
+        frame: Box<Frame>,
+    },
+    /// The operator gives a token out.
+    CreateToken {
+        /// SHA-256 of the token.
+        token: Hash,
+        /// The groups it may claim.
+        groups: BTreeSet<IdTag>,
+    },
+    /// Time passed.
+    Tick,
+}
+
+/// What the provider wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Answer to [`Input::Join`]; the shell closes the link after a refusal.
+    Joined {
+        /// The link.
+        link: LinkId,
+        /// The node's number and where the chain is, or why it is not let in.
+        result: Result<JoinAck, JoinRefusal>,
+    },
+    /// Close this link: the same node came back on a newer one.
+    Close {
+        /// The link.
+        link: LinkId,
+    },
+    /// Answer a node's call.
+    Reply {
+        /// The link.
+        link: LinkId,
+        /// Number of the call.
+        call: u64,
+        /// The answer; `None` where the call is not for a provider or not from this node.
+        response: Option<Response>,
+    },
+    /// Call a node and give the answer back.
+    Ask {
+        /// The link.
+        link: LinkId,
+        /// Number of the call.
+        call: u64,
+        /// The call.
+        request: Request,
+    },
+    /// Send a frame to a node.
+    Send {
+        /// The link.
+        link: LinkId,
+        /// The frame.
+        frame: Box<Frame>,
+    },
+    /// Send the blocks from this height on, at most so many, before anything else on the link.
+    SendBlocks {
+        /// The link.
+        link: LinkId,
+        /// The first height.
+        from: u64,
+        /// How many at most.
+        count: u64,
+    },
+    /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
+    WakeAt(UnixMillis),
+    /// Tell the operator.
+    Notify(Event),
+}
+
+/// What an operator may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A block was sealed.
+    Sealed {
+        /// Its height.
+        height: u64,
+        /// Its round.
+        round: u64,
+        /// Charges in it.
+        charges: u32,
+        /// Height of the newest final block.
+        final_height: u64,
+    },
+    /// A node joined for the first time.
+    Enrolled {
+        /// Its number.
+        node: NodeId,
+    },
+    /// A group block was refused; its charges are billed all the same.
+    GroupBlockRefused {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: String,
+    },
+    /// A node submitted what breaks the rules.
+    ProfileRefused {
+        /// The node.
+        node: NodeId,
+        /// The profile's number.
+        seq: u32,
+        /// The rule.
+        reason: String,
+    },
+}
+
+/// The service provider.
+#[derive(Debug)]
+pub struct Provider {
+    key: KeyPair,
+    chain_id: Hash,
+    state: State,
+    // The state with everything taken in and not sealed: what the next submission is judged by.
+    preview: State,
+    tariff: FlatTariff,
+    registry: Registry,
+    relay: Relay,
+    rounds: Rounds,
+    // Blocks that are not final, for the bills that go out when they are.
+    open: VecDeque<Block>,
+    links: BTreeMap<LinkId, NodeId>,
+    steps: VecDeque<Step<Effect>>,
+}
+
+impl Provider {
+    /// The chain as sealed.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Who is registered.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The tariff in force.
+    #[must_use]
+    pub fn tariff(&self) -> &FlatTariff {
+        &self.tariff
+    }
+
+    fn persist(&mut self, write: Write) {
+        self.steps.push_back(Step::Persist(write));
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.steps.push_back(Step::Effect(effect));
+    }
+
+    fn send(&mut self, link: LinkId, frame: Frame) {
+        let frame = Box::new(frame);
+        self.effect(Effect::Send { link, frame });
+    }
+
+    fn send_to_node(&mut self, node: NodeId, frame: Frame) {
+        if let Some(link) = self.link_of(node) {
+            self.send(link, frame);
+        }
+    }
+
+    fn link_of(&self, node: NodeId) -> Option<LinkId> {
+        let mut links = self.links.iter();
+        links.find(|(_, of)| **of == node).map(|(link, _)| *link)
+    }
+
+    fn notify(&mut self, event: Event) {
+        self.effect(Effect::Notify(event));
+    }
+
+    fn asked(&mut self, now: UnixMillis, link: LinkId, call: u64, request: Request) {
+        let Some(node) = self.links.get(&link).copied() else {
+            self.reply(link, call, None);
+            return;
+        };
+        match request {
+            Request::Register(asked) => self.register(now, link, call, node, asked),
+            Request::RegisterSupplyPoint(asked) => {
+                let response = self.register_supply_point(node, &asked);
+                self.reply(link, call, response);
+            }
+            Request::Authorize(asked) => self.relay_authorize(link, call, asked),
+            Request::GetBlocks(asked) => {
+                self.effect(Effect::SendBlocks {
+                    link,
+                    from: asked.from,
+                    count: BLOCKS_AT_ONCE,
+                });
+                let tip = self.state.height;
+                self.reply(link, call, Some(Response::GetBlocks(GetBlocksAck { tip })));
+            }
+            Request::CheckAuth(_) | Request::ChargeInfo(_) => self.reply(link, call, None),
+        }
+    }
+
+    fn reply(&mut self, link: LinkId, call: u64, response: Option<Response>) {
+        self.effect(Effect::Reply {
+            link,
+            call,
+            response,
+        });
+    }
+
+    fn frame(&mut self, now: UnixMillis, link: LinkId, frame: Frame) {
+        let Some(node) = self.links.get(&link).copied() else {
+            return;
+        };
+        match frame {
+            Frame::Profile(submission) => self.submission(now, node, submission),
+            Frame::ProfileAck(ack) => self.profile_ack(node, &ack),
+            Frame::GroupBlock(sealed) => self.group_block(now, node, sealed),
+            Frame::Ballot(ballot) => self.ballot(ballot),
+            // These travel towards nodes only; from one they mean nothing.
+            Frame::Receipt(_) | Frame::Refused { .. } | Frame::Witness(_) | Frame::Block(_) => {}
+        }
+    }
+}
+
+impl Machine for Provider {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn handle(&mut self, now: UnixMillis, input: Input) {
+        match input {
+            Input::Join { link, key, token } => self.join(now, link, key, token),
+            Input::Left { link } => self.left(link),
+            Input::Asked {
+                link,
+                call,
+                request,
+            } => self.asked(now, link, call, request),
+            Input::Answer { call, response } => self.answered(now, call, response),
+            Input::Frame { link, frame } => self.frame(now, link, *frame),
+            Input::CreateToken { token, groups } => self.create_token(token, groups),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    fn poll(&mut self) -> Option<Step<Effect>> {
+        self.steps.pop_front()
+    }
+}

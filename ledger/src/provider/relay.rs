@@ -1,0 +1,252 @@
+//! The paper's Register, CheckAuth and Authorize between nodes that cannot reach each other.
+
+use std::collections::BTreeMap;
+
+use protocol::message::{
+    Authorize, AuthorizeAck, CheckAuth, Register, RegisterAck, RegisterInfo, Registration, Request,
+    Response, Status,
+};
+use protocol::{NodeId, UnixMillis};
+
+use super::{Effect, LinkId, Provider};
+
+/// Calls relayed to parents at once; more are answered `Pending`.
+const MAX_RELAYED: usize = 10_000;
+
+/// A call of a node that waits for a parent's word.
+#[derive(Debug)]
+struct Waiting {
+    link: LinkId,
+    call: u64,
+    // The parent's link.
+    asked: LinkId,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Register(NodeId, Register),
+    Authorize,
+    Nothing,
+}
+
+/// Calls under way.
+#[derive(Debug, Default)]
+pub(super) struct Relay {
+    next_call: u64,
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+impl Provider {
+    pub(super) fn register(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        node: NodeId,
+        asked: Register,
+    ) {
+        if let Some(known) = self.registry.chargers.get(&asked.id_tag).cloned() {
+            // A second group cannot take a charger that has one.
+            let fits = asked.group_id.as_ref().is_none_or(|g| *g == known.group_id);
+            let registration = fits.then(|| self.registration(node, &known));
+            self.reply_register(now, link, call, Status::Invalid, registration);
+            return;
+        }
+        let Some(group_id) = asked.group_id.clone() else {
+            self.register_ungrouped(now, link, call, node, asked);
+            return;
+        };
+        match self.registry.parent(&group_id) {
+            Some(parent) if parent == node => {
+                let group = self.registry.groups[&group_id].clone();
+                let registration = self.add_charger(node, asked.id_tag, &group);
+                self.reply_register(now, link, call, Status::Accepted, Some(registration));
+            }
+            Some(parent) => {
+                let request = Request::CheckAuth(CheckAuth {
+                    id_tag: asked.id_tag.clone(),
+                    group_id,
+                });
+                let what = What::Register(node, asked);
+                if !self.ask(parent, request, link, call, what) {
+                    self.reply_register(now, link, call, Status::Pending, None);
+                }
+            }
+            None => {
+                let group = self.claim(node, &group_id);
+                let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+                self.reply_register(now, link, call, Status::Invalid, registration);
+            }
+        }
+    }
+
+    /// A tag nobody registered, from a node that names no group: only a node that says it is the
+    /// charger's home would ask so for one of its own, and it pays.
+    fn register_ungrouped(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        node: NodeId,
+        asked: Register,
+    ) {
+        let registration = match asked.is_home {
+            true => self
+                .ungrouped(node)
+                .map(|group| self.add_charger(node, asked.id_tag, &group)),
+            false => None,
+        };
+        self.reply_register(now, link, call, Status::Invalid, registration);
+    }
+
+    /// Answers a Register: accepted where there is a registration, `otherwise` where there is none.
+    fn reply_register(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        otherwise: Status,
+        registration: Option<Registration>,
+    ) {
+        let status = match registration {
+            Some(_) => Status::Accepted,
+            None => otherwise,
+        };
+        let id_tag_info = RegisterInfo {
+            interval_s: self.state.genesis.interval_s,
+            current_time: now,
+            status,
+        };
+        let ack = RegisterAck {
+            id_tag_info,
+            registration,
+        };
+        self.reply(link, call, Some(Response::Register(ack)));
+    }
+
+    pub(super) fn relay_authorize(&mut self, link: LinkId, call: u64, asked: Authorize) {
+        let known = self.registry.chargers.get(&asked.id_tag);
+        let is_known =
+            known.is_some_and(|k| k.charger == asked.charger && k.group_id == asked.group_id);
+        let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
+            None => Status::Invalid,
+            Some(parent) => {
+                let request = Request::Authorize(asked);
+                if self.ask(parent, request, link, call, What::Authorize) {
+                    return;
+                }
+                Status::Pending
+            }
+        };
+        self.reply_authorize(link, call, status);
+    }
+
+    fn reply_authorize(&mut self, link: LinkId, call: u64, status: Status) {
+        let ack = AuthorizeAck {
+            status,
+            grant: None,
+        };
+        self.reply(link, call, Some(Response::Authorize(ack)));
+    }
+
+    /// Sends the parent of a group what became final; its answer is of no consequence.
+    pub(super) fn tell(&mut self, node: NodeId, request: Request) {
+        self.ask(node, request, 0, 0, What::Nothing);
+    }
+
+    /// Calls `parent`; `false` where it is away.
+    fn ask(
+        &mut self,
+        parent: NodeId,
+        request: Request,
+        link: LinkId,
+        call: u64,
+        what: What,
+    ) -> bool {
+        let Some(asked) = self.link_of(parent) else {
+            return false;
+        };
+        if self.relay.waiting.len() >= MAX_RELAYED {
+            return false;
+        }
+        let number = self.relay.next_call;
+        self.relay.next_call += 1;
+        let waiting = Waiting {
+            link,
+            call,
+            asked,
+            what,
+        };
+        self.relay.waiting.insert(number, waiting);
+        self.effect(Effect::Ask {
+            link: asked,
+            call: number,
+            request,
+        });
+        true
+    }
+
+    /// A parent answered, or did not.
+    pub(super) fn answered(&mut self, now: UnixMillis, call: u64, response: Option<Response>) {
+        let Some(waiting) = self.relay.waiting.remove(&call) else {
+            return;
+        };
+        let Waiting {
+            link, call, what, ..
+        } = waiting;
+        match (what, response) {
+            (What::Register(node, asked), Some(Response::CheckAuth(ack))) => {
+                self.checked(now, link, call, node, asked, ack.status);
+            }
+            (What::Register(..), _) => self.reply_register(now, link, call, Status::Pending, None),
+            (What::Authorize, Some(Response::Authorize(ack))) => {
+                self.reply(link, call, Some(Response::Authorize(ack)));
+            }
+            (What::Authorize, _) => self.reply_authorize(link, call, Status::Pending),
+            (What::Nothing, _) => {}
+        }
+    }
+
+    fn checked(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        node: NodeId,
+        asked: Register,
+        status: Status,
+    ) {
+        // Another node may have registered the charger while the parent was asked.
+        let is_free = !self.registry.chargers.contains_key(&asked.id_tag);
+        let group = asked
+            .group_id
+            .as_ref()
+            .and_then(|g| self.registry.groups.get(g));
+        let group = group
+            .cloned()
+            .filter(|_| is_free && status == Status::Accepted);
+        let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+        let otherwise = match status {
+            Status::Accepted => Status::Invalid,
+            refused => refused,
+        };
+        self.reply_register(now, link, call, otherwise, registration);
+    }
+
+    /// The calls to a lost link come back unanswered.
+    pub(super) fn link_lost(&mut self, link: LinkId) {
+        self.relay.waiting.retain(|_, waiting| waiting.link != link);
+        let lost: Vec<u64> = self
+            .relay
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.asked == link)
+            .map(|(call, _)| *call)
+            .collect();
+        for call in lost {
+            // The clock of this answer is not read by anyone: Pending carries no decision.
+            self.answered(UnixMillis(0), call, None);
+        }
+    }
+}
