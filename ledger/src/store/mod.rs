@@ -2,11 +2,15 @@
 //!
 //! The only part of this crate that touches a disk.
 
+mod engine;
+
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{DecodeError, UnixMillis, canonical, decode};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+pub use engine::{Engine, EngineThread, Stopped, Surroundings};
 
 /// The version of what the store holds. A newer one is refused, an older one migrated.
 pub const FORMAT: u32 = 1;
