@@ -148,16 +148,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
         let reads = self.undelivered.is_none();
         let deadline = self.next_deadline();
         tokio::select! {
+            // In order: an answer goes out before the calls it promises (TriggerMessage), and
+            // neither peer's haste delays a deadline. Taking in stops where the outbox is full.
+            biased;
+            () = self.events.closed() => Err(CloseReason::ByUs),
+            () = sleep_until(deadline) => self.tick(Instant::now()),
+            Some(answer) = self.answers.recv(), if takes_in => {
+                self.socket.push(Message::text(answer.to_string()));
+                Ok(())
+            }
+            Some(command) = self.commands.recv(), if takes_in => self.obey(command),
             turn = self.socket.turn(reads) => match turn {
                 Turn::Received(message) => self.receive(message),
                 Turn::Room => Ok(()),
                 Turn::Ended(error) => Err(self.ended(error)),
             },
-            Some(command) = self.commands.recv(), if takes_in => self.obey(command),
-            Some(answer) = self.answers.recv(), if takes_in => {
-                self.socket.push(Message::text(answer.to_string()));
-                Ok(())
-            }
             () = has_room(&self.events), if !reads => {
                 if let Some(bytes) = self.undelivered.take() {
                     self.receive_binary(bytes);
@@ -165,8 +170,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
                 self.last_received = Instant::now();
                 Ok(())
             }
-            () = self.events.closed() => Err(CloseReason::ByUs),
-            () = sleep_until(deadline) => self.tick(Instant::now()),
         }
     }
 

@@ -50,6 +50,11 @@ impl Responder {
         self.send(answer);
     }
 
+    /// Leaves the call unanswered, where a standard demands that.
+    pub fn ignore(mut self) {
+        self.place = None;
+    }
+
     fn send(&mut self, answer: Result<Json, CallError>) {
         let Some(place) = self.place.take() else {
             return;
