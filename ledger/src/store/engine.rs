@@ -23,7 +23,7 @@ enum Message<M: Machine> {
     Input(M::Input),
     Durable {
         writes: Vec<Write>,
-        input: Option<M::Input>,
+        inputs: Vec<M::Input>,
         done: Done,
     },
     Look(Look<M>),
@@ -102,19 +102,19 @@ where
         self.send(Message::Input(input))
     }
 
-    /// Makes `writes` durable together with what the machine stores for `input`; then `done`.
+    /// Makes `writes` durable together with what the machine stores for `inputs`; then `done`.
     ///
     /// # Errors
     /// `Stopped`; `done` is dropped without being called then.
     pub fn durably(
         &self,
         writes: Vec<Write>,
-        input: Option<M::Input>,
+        inputs: Vec<M::Input>,
         done: impl FnOnce() + Send + 'static,
     ) -> Result<(), Stopped> {
         self.send(Message::Durable {
             writes,
-            input,
+            inputs,
             done: Box::new(done),
         })
     }
@@ -216,11 +216,11 @@ impl<M: Machine> Batch<M> {
             Message::Input(input) => self.inputs.push(input),
             Message::Durable {
                 writes,
-                input,
+                inputs,
                 done,
             } => {
                 self.writes.extend(writes);
-                self.inputs.extend(input);
+                self.inputs.extend(inputs);
                 self.done.push(done);
             }
             Message::Look(look) => self.looks.push(look),
