@@ -12,7 +12,8 @@ use crate::state::{
     ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
 };
 
-/// How long after its expiry a grant stays in the state, so that a charge begun under it can end.
+/// How long after its expiry a grant stays in the state. A charge that comes later brings it along
+/// once more.
 const GRANT_KEPT_S: u64 = 30 * 24 * 3600;
 
 /// Why a block is invalid.
@@ -128,13 +129,14 @@ pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<Sta
     next.height = header.height;
     next.round = header.round;
     next.time = header.time;
-    drop_old_grants(&mut next);
     for record in &body.records {
         apply_record(&mut next, record)?;
     }
     check_group_blocks(&mut next, body)?;
     apply_charges(&mut next, &body.charges)?;
     apply_ballots(&mut next, &body.ballots)?;
+    // After the charges: whether one is valid must not hang on how late its block is sealed.
+    drop_old_grants(&mut next);
     // The new header is open, too; its hash is filled in when it is known.
     next.open.push_back(Hash::ZERO);
     finality::advance(&mut next);
@@ -208,7 +210,7 @@ fn check_round(state: &State, header: &Header, body: &Body) -> Result<(), Invali
     Ok(())
 }
 
-pub(crate) fn drop_old_grants(state: &mut State) {
+fn drop_old_grants(state: &mut State) {
     let time = state.time.0;
     state
         .grants
@@ -324,14 +326,17 @@ fn add_grant(state: &mut State, grant: &SignedGrant) -> Result<(), Invalid> {
     if state.grants.contains_key(&grant.body.id()) {
         return Err(Invalid::Taken("the grant"));
     }
-    let account = GrantAccount {
+    state.grants.insert(grant.body.id(), grant_account(grant));
+    Ok(())
+}
+
+pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
+    GrantAccount {
         charger: grant.body.charger,
         not_before: grant.body.not_before,
         expiry: grant.body.expiry,
         energy_limit_wh: grant.body.energy_limit_wh,
-    };
-    state.grants.insert(grant.body.id(), account);
-    Ok(())
+    }
 }
 
 /// Whether `grant` is signed by the parent of its charger's group.

@@ -1,6 +1,8 @@
 //! When a block is final: more than half of the voters have said yes, inside the chain.
 
-use crate::state::State;
+use protocol::GroupId;
+
+use crate::state::{GroupAccount, State};
 
 /// Moves `final_height` as far as the ballots in the chain carry it.
 ///
@@ -10,20 +12,33 @@ use crate::state::State;
 /// # Source
 /// The paper: "more than half of correct validations adds the block".
 pub(crate) fn advance(state: &mut State) {
-    while state.final_height < state.height && next_is_final(state) {
+    let reached = reach(state, |_, group| group.voted_height);
+    while state.final_height < reached {
         state.final_height += 1;
         state.open.pop_front();
     }
 }
 
-fn next_is_final(state: &State) -> bool {
-    let next = state.final_height + 1;
+/// The height that would be final if each voter's highest ballot were for `voted`.
+pub(crate) fn reach(state: &State, voted: impl Fn(GroupId, &GroupAccount) -> u64) -> u64 {
+    let mut reached = state.final_height;
+    while reached < state.height && is_next_final(state, reached, &voted) {
+        reached += 1;
+    }
+    reached
+}
+
+fn is_next_final(
+    state: &State,
+    newest_final: u64,
+    voted: impl Fn(GroupId, &GroupAccount) -> u64,
+) -> bool {
     let mut voters = 0_u64;
     let mut yes = 0_u64;
-    for group in state.groups.values() {
-        if group.voter_since <= state.final_height {
+    for (id, group) in &state.groups {
+        if group.voter_since <= newest_final {
             voters += 1;
-            yes += u64::from(group.voted_height >= next);
+            yes += u64::from(voted(*id, group) > newest_final);
         }
     }
     voters == 0 || yes * 2 > voters

@@ -5,8 +5,8 @@ use protocol::{Hash, ProfileAck, Signed, SignedGrant, SignedProfile, SignedRecei
 
 use crate::block::{Ballot, Block, GroupBlock};
 
-/// The longest frame a peer may send: a block of some ten thousand charges.
-pub const MAX_FRAME_BYTES: usize = 4 << 20;
+/// The longest frame a peer may send: a block of ten thousand charges, each of another group.
+pub const MAX_FRAME_BYTES: usize = 8 << 20;
 
 /// The longest detail of one charge.
 pub const MAX_DETAIL_BYTES: usize = 64 << 10;

@@ -5,7 +5,7 @@ use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
 use crate::merkle;
-use crate::state::{Leaf, State};
+use crate::state::{Leaf, State, Totals};
 
 /// First bytes of every receipt file; the last of them is the format's version.
 pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
@@ -39,10 +39,10 @@ pub struct ReceiptFile {
 pub struct Anchor {
     /// The header.
     pub header: Signed<Header>,
-    /// How many voters its state has.
-    pub totals: StateLeaf,
-    /// Leaves of its state.
-    pub state_size: u64,
+    /// How many voters and leaves its state has.
+    pub totals: Totals,
+    /// The path of `totals`, the first leaf.
+    pub path: Vec<Hash>,
 }
 
 /// A leaf of a state's tree with its path.
@@ -210,11 +210,10 @@ impl ReceiptFile {
             };
         };
         self.check_signature(&anchor.header, "header that names the voters")?;
-        let held =
-            anchor.header.hash() == self.header.body.previous && anchor.holds(&anchor.totals);
-        match (&anchor.totals.leaf, held) {
-            (Leaf::Totals(totals), true) => Ok(totals.voters),
-            _ => Err(ReceiptError::Votes),
+        if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
+            Ok(anchor.totals.voters)
+        } else {
+            Err(ReceiptError::Votes)
         }
     }
 
@@ -266,14 +265,17 @@ impl ReceiptFile {
 
 impl Anchor {
     fn holds(&self, leaf: &StateLeaf) -> bool {
+        self.includes(leaf.index, &leaf.leaf.hash(), &leaf.path)
+    }
+
+    fn holds_totals(&self) -> bool {
+        let leaf = Leaf::Totals(self.totals.clone());
+        self.includes(0, &leaf.hash(), &self.path)
+    }
+
+    fn includes(&self, index: u64, leaf: &Hash, path: &[Hash]) -> bool {
         let root = &self.header.body.state_root;
-        merkle::includes(
-            root,
-            self.state_size,
-            leaf.index,
-            &leaf.leaf.hash(),
-            &leaf.path,
-        )
+        merkle::includes(root, self.totals.leaves, index, leaf, path)
     }
 }
 
@@ -303,17 +305,18 @@ pub struct Evidence<'a> {
 }
 
 /// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
-/// such charge or the evidence lacks a header or a voter that a ballot names.
+/// such charge or the evidence lacks the anchor, a header or a voter that a ballot names.
 #[must_use]
 pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
-    let body = &evidence.block.body;
-    let anchor = match evidence.anchor {
-        None => None,
-        Some((header, state)) => Some(issue_anchor(header, state)?),
-    };
-    let votes = match evidence.anchor {
-        None => Vec::new(),
-        Some((_, state)) => issue_votes(evidence, state)?,
+    let Block { header, body } = evidence.block;
+    let (anchor, votes) = match evidence.anchor {
+        None if header.body.height > 1 => return None,
+        None => (None, Vec::new()),
+        Some((before, state)) => {
+            let tree = StateTree::of(state);
+            let anchor = tree.anchor(before)?;
+            (Some(anchor), issue_votes(evidence, state, &tree)?)
+        }
     };
     Some(ReceiptFile {
         genesis: genesis.clone(),
@@ -321,38 +324,57 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
         index: u32::try_from(index).ok()?,
         path: merkle::path(&body.charge_leaves(), index)?,
         sections: body.section_roots(),
-        header: evidence.block.header.clone(),
+        header: header.clone(),
         anchor,
         votes,
     })
 }
 
-fn issue_anchor(header: &Signed<Header>, state: &State) -> Option<Anchor> {
-    let leaves: Vec<Leaf> = state.leaves().collect();
-    Some(Anchor {
-        header: header.clone(),
-        totals: state_leaf(&leaves, 0)?,
-        state_size: u64::try_from(leaves.len()).ok()?,
-    })
+/// A state's leaves, hashed once.
+struct StateTree {
+    leaves: Vec<Leaf>,
+    hashes: Vec<Hash>,
 }
 
-fn issue_votes(evidence: &Evidence<'_>, state: &State) -> Option<Vec<Vote>> {
-    let leaves: Vec<Leaf> = state.leaves().collect();
+impl StateTree {
+    fn of(state: &State) -> Self {
+        let leaves: Vec<Leaf> = state.leaves().collect();
+        let hashes = leaves.iter().map(Leaf::hash).collect();
+        Self { leaves, hashes }
+    }
+
+    fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
+        let Some(Leaf::Totals(totals)) = self.leaves.first() else {
+            return None;
+        };
+        Some(Anchor {
+            header: header.clone(),
+            totals: totals.clone(),
+            path: merkle::path(&self.hashes, 0)?,
+        })
+    }
+
+    fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
+        let index = self.leaves.iter().position(is_it)?;
+        Some(StateLeaf {
+            leaf: self.leaves[index].clone(),
+            index: u64::try_from(index).ok()?,
+            path: merkle::path(&self.hashes, index)?,
+        })
+    }
+}
+
+fn issue_votes(evidence: &Evidence<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
     let mut votes = Vec::new();
     for ballot in evidence.ballots {
+        let voter = ballot.body.voter;
         // Voters that came after the anchor do not count for this block.
-        let Some(account) = state.groups.get(&ballot.body.voter) else {
+        let Some(account) = state.groups.get(&voter) else {
             continue;
         };
-        let group = leaves
-            .iter()
-            .position(|l| matches!(l, Leaf::Group(id, _) if *id == ballot.body.voter))?;
-        let parent = leaves
-            .iter()
-            .position(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?;
         votes.push(Vote {
-            group: state_leaf(&leaves, group)?,
-            parent: state_leaf(&leaves, parent)?,
+            group: tree.leaf(|l| matches!(l, Leaf::Group(id, _) if *id == voter))?,
+            parent: tree.leaf(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?,
             ballot: ballot.clone(),
             descendant: issue_descendant(evidence, &ballot.body)?,
         });
@@ -360,15 +382,15 @@ fn issue_votes(evidence: &Evidence<'_>, state: &State) -> Option<Vec<Vote>> {
     Some(votes)
 }
 
+/// The header that a ballot names and its path, unless it is the charge's own; the outer `None`
+/// where the evidence lacks it.
 fn issue_descendant(evidence: &Evidence<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
     let own = &evidence.block.header.body;
     if ballot.height == own.height {
         return Some(None);
     }
-    let header = evidence
-        .named
-        .iter()
-        .find(|h| h.body.height == ballot.height)?;
+    let mut named = evidence.named.iter();
+    let header = named.find(|header| header.body.height == ballot.height)?;
     Some(Some(Descendant {
         header: header.clone(),
         log_path: log_path(evidence.log, &header.body, own)?,
@@ -380,13 +402,4 @@ fn log_path(log: &[Hash], newer: &Header, older: &Header) -> Option<Vec<Hash>> {
     let size = usize::try_from(newer.height.checked_sub(1)?).ok()?;
     let index = usize::try_from(older.height.checked_sub(1)?).ok()?;
     merkle::path(log.get(..size)?, index)
-}
-
-fn state_leaf(leaves: &[Leaf], index: usize) -> Option<StateLeaf> {
-    let hashes: Vec<Hash> = leaves.iter().map(Leaf::hash).collect();
-    Some(StateLeaf {
-        leaf: leaves.get(index)?.clone(),
-        index: u64::try_from(index).ok()?,
-        path: merkle::path(&hashes, index)?,
-    })
 }

@@ -90,6 +90,9 @@ pub struct GrantAccount {
 /// What finality rests on; the first leaf of the state's tree.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Totals {
+    /// Number of leaves of the state's tree, this one included: without it a path could be read
+    /// in a tree of another shape.
+    pub leaves: u64,
     /// Number of voters enrolled.
     pub voters: u32,
     /// Height of the newest final block that the chain itself proves; 0 for none.
@@ -199,6 +202,7 @@ impl State {
     /// The leaves of the state's tree, in order.
     pub fn leaves(&self) -> impl Iterator<Item = Leaf> + '_ {
         let totals = Totals {
+            leaves: self.leaf_count(),
             voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
             final_height: self.final_height,
             tariff: self.tariff(),
@@ -231,6 +235,16 @@ impl State {
             .chain(chargers)
             .chain(grants)
             .chain(tariffs)
+    }
+
+    fn leaf_count(&self) -> u64 {
+        let accounts = self.nodes.len()
+            + self.groups.len()
+            + self.supply_points.len()
+            + self.chargers.len()
+            + self.grants.len()
+            + self.tariffs.len();
+        u64::try_from(accounts + 1).expect("memory holds fewer than 2^64 accounts")
     }
 
     /// The root that a header states over this state.

@@ -47,6 +47,20 @@ impl Genesis {
             .plus_ms(round.saturating_mul(self.interval_ms()))
     }
 
+    /// How long after a round's end the provider waits for group blocks, in milliseconds: a fifth
+    /// of the round, and no longer than ten seconds.
+    #[must_use]
+    pub fn group_block_grace_ms(&self) -> u64 {
+        (self.interval_ms() / 5).min(10_000)
+    }
+
+    /// How long after a round's end a parent waits for the last charges before it seals, in
+    /// milliseconds: early enough that its group block arrives within the grace.
+    #[must_use]
+    pub fn group_block_delay_ms(&self) -> u64 {
+        self.group_block_grace_ms() / 4
+    }
+
     /// Length of a round in milliseconds; at least one second.
     #[must_use]
     pub fn interval_ms(&self) -> u64 {

@@ -10,8 +10,6 @@ use crate::apply::parent_key;
 use crate::block::{Block, GroupBlock};
 use crate::frame::{Frame, SealedGroup, Witnessed};
 
-/// How long after a round's end a parent waits for its last charges, as a part of the round.
-const SEAL_DELAY_PARTS: u64 = 20;
 /// Witnessed charges kept at once; more are not watched.
 const MAX_WITNESSED: usize = 100_000;
 
@@ -32,9 +30,11 @@ impl Rounds {
 
     /// The block of `round` is here: what it must hold and does not.
     pub(super) fn settle(&mut self, round: u64, block: Option<&Block>) -> Vec<Hash> {
-        self.open = self.open.split_off(&(round + 1, GroupId(0)));
-        let later = self.witnessed.split_off(&(round + 1, Hash::ZERO));
-        let due = std::mem::replace(&mut self.witnessed, later);
+        self.open.retain(|(of, _), _| *of > round);
+        let (due, later): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.witnessed)
+            .into_iter()
+            .partition(|(of, _)| *of <= round);
+        self.witnessed = later;
         let charges = block.map(|block| block.body.charges.as_slice());
         let held: BTreeSet<Hash> = charges
             .unwrap_or_default()
@@ -158,8 +158,8 @@ impl Node {
 
     fn seal_time(&self, round: u64) -> Option<UnixMillis> {
         let genesis = &self.chain.as_ref()?.state.genesis;
-        let delay = genesis.interval_ms() / SEAL_DELAY_PARTS;
-        Some(genesis.round_start(round + 1).plus_ms(delay))
+        let end = genesis.round_start(round.saturating_add(1));
+        Some(end.plus_ms(genesis.group_block_delay_ms()))
     }
 
     fn wake_for_seal(&mut self, now: UnixMillis) {

@@ -115,7 +115,7 @@ impl Provider {
     /// a tariff other than the one in force becomes a record of the next block.
     ///
     /// # Errors
-    /// `Disk` or `Damaged`.
+    /// `Disk`, `Damaged` or `BrokenChain`.
     pub fn load(
         key: KeyPair,
         genesis: Genesis,
@@ -131,14 +131,19 @@ impl Provider {
         };
         let mut state = State::new(genesis);
         let mut open = VecDeque::new();
-        store.for_each(BLOCKS, |_, block: Block| {
-            // Only what was applied is stored; a damaged disk ends the chain before the damage.
-            if let Ok(next) = apply(&state, &block) {
+        let mut broken = None;
+        store.for_each(BLOCKS, |_, block: Block| match apply(&state, &block) {
+            Ok(next) if broken.is_none() => {
                 state = next;
                 open.push_back(block);
                 forget_final(&mut open, &state);
             }
+            // Going on from an older block would sign a second one for the same height.
+            _ => broken = broken.or(Some(state.height + 1)),
         })?;
+        if let Some(height) = broken {
+            return Err(StoreError::BrokenChain { height });
+        }
         let mut provider = Self {
             key,
             chain_id: state.chain_id(),

@@ -299,8 +299,9 @@ impl Provider {
     pub(super) fn ungrouped(&mut self, node: NodeId) -> Option<GroupEntry> {
         let group_id = IdTag::parse(&format!("UNGROUPED/{node}")).ok()?;
         match self.registry.groups.get(&group_id) {
-            Some(entry) => Some(entry.clone()),
-            None => Some(self.found_group(node, &group_id)),
+            Some(entry) if entry.parent.is_some() => Some(entry.clone()),
+            // Named before, by an outlet that is to credit it.
+            _ => Some(self.found_group(node, &group_id)),
         }
     }
 

@@ -6,9 +6,10 @@ use protocol::message::{
     Authorize, AuthorizeAck, CheckAuth, Register, RegisterAck, RegisterInfo, Registration, Request,
     Response, Status,
 };
-use protocol::{NodeId, UnixMillis};
+use protocol::{ChargerId, NodeId, SignedGrant, UnixMillis};
 
 use super::{Effect, LinkId, Provider};
+use crate::apply::check_grant;
 
 /// Calls relayed to parents at once; more are answered `Pending`.
 const MAX_RELAYED: usize = 10_000;
@@ -26,7 +27,7 @@ struct Waiting {
 #[derive(Debug)]
 enum What {
     Register(NodeId, Register),
-    Authorize,
+    Authorize(ChargerId),
     Nothing,
 }
 
@@ -132,8 +133,8 @@ impl Provider {
         let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
             None => Status::Invalid,
             Some(parent) => {
-                let request = Request::Authorize(asked);
-                if self.ask(parent, request, link, call, What::Authorize) {
+                let what = What::Authorize(asked.charger);
+                if self.ask(parent, Request::Authorize(asked), link, call, what) {
                     return;
                 }
                 Status::Pending
@@ -200,11 +201,26 @@ impl Provider {
                 self.checked(now, link, call, node, asked, ack.status);
             }
             (What::Register(..), _) => self.reply_register(now, link, call, Status::Pending, None),
-            (What::Authorize, Some(Response::Authorize(ack))) => {
+            (What::Authorize(charger), Some(Response::Authorize(ack))) => {
+                self.authorized(link, call, charger, ack);
+            }
+            (What::Authorize(_), _) => self.reply_authorize(link, call, Status::Pending),
+            (What::Nothing, _) => {}
+        }
+    }
+
+    /// Passes a parent's word on. A grant that no block could hold would stop the outbox of the
+    /// node that relies on it, so it goes no further.
+    fn authorized(&mut self, link: LinkId, call: u64, charger: ChargerId, ack: AuthorizeAck) {
+        let is_valid = |grant: &SignedGrant| {
+            grant.body.charger == charger && check_grant(&self.preview, grant).is_ok()
+        };
+        match (ack.status, &ack.grant) {
+            (Status::Accepted, Some(grant)) if is_valid(grant) => {
                 self.reply(link, call, Some(Response::Authorize(ack)));
             }
-            (What::Authorize, _) => self.reply_authorize(link, call, Status::Pending),
-            (What::Nothing, _) => {}
+            (Status::Accepted, _) => self.reply_authorize(link, call, Status::Invalid),
+            (refused, _) => self.reply_authorize(link, call, refused),
         }
     }
 

@@ -5,29 +5,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Request};
 use protocol::{
-    EnergyWh, GroupId, Hash, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed, SignedGrant,
+    EnergyWh, GrantId, GroupId, Hash, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed, SignedGrant,
     SignedProfile, SignedReceipt, UnixMillis,
 };
 
 use super::{Effect, Event, Provider, disk};
 use crate::apply::{
-    apply_record, book, check_ballot, check_grant, check_group_block, check_profile,
-    drop_old_grants, parent_key,
+    apply_record, book, check_ballot, check_grant, check_group_block, check_profile, grant_account,
+    parent_key,
 };
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
 use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission, Witnessed};
+use crate::finality;
 use crate::seal::seal;
-use crate::state::GroupAccount;
+use crate::state::{GroupAccount, State};
+use crate::tariff::Price;
 
-/// How long after a round's end the provider waits for group blocks: a part of the round, and no
-/// longer than this.
-const GRACE_PARTS: u64 = 5;
-const MAX_GRACE_MS: u64 = 10_000;
+/// Charges of one round at most, so that its block fits a frame whatever else it holds; the next
+/// ones are promised for the next round.
+const MAX_CHARGES: usize = 10_000;
 
 /// A profile with its receipt, in no block yet.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Received {
     pub(super) profile: SignedProfile,
+    // Goes into the block with it, where the state does not hold it.
+    pub(super) grant: SignedGrant,
     pub(super) receipt: SignedReceipt,
 }
 
@@ -121,12 +124,12 @@ impl Provider {
     pub(super) fn rebuild_preview(&mut self) {
         let mut preview = self.state.clone();
         preview.height += 1;
-        drop_old_grants(&mut preview);
         for record in self.rounds.records.values() {
             let applied = apply_record(&mut preview, record);
             debug_assert!(applied.is_ok(), "it was applied when it was taken in");
         }
         for received in self.rounds.received.values() {
+            keep_grant(&mut preview, &received.grant);
             book(&mut preview, &unpriced(received));
         }
         self.preview = preview;
@@ -187,22 +190,30 @@ impl Provider {
         self.tariff
             .price(body.energy_wh)
             .map_err(|error| error.to_string())?;
-        self.take_grant(&submission.grant)?;
-        check_profile(&self.preview, &submission.profile).map_err(|fault| fault.to_string())
+        self.check_under_grant(&submission.profile, &submission.grant)
     }
 
-    fn take_grant(&mut self, grant: &SignedGrant) -> Result<(), String> {
-        if self.preview.grants.contains_key(&grant.body.id()) {
-            return Ok(());
-        }
+    /// Checks a profile with its grant in the preview. The grant stays there only if the profile
+    /// is taken: no block holds one that no charge rests on.
+    fn check_under_grant(
+        &mut self,
+        profile: &SignedProfile,
+        grant: &SignedGrant,
+    ) -> Result<(), String> {
         check_grant(&self.preview, grant).map_err(|invalid| invalid.to_string())?;
-        self.record(Record::Grant(grant.clone()));
-        Ok(())
+        let is_new = keep_grant(&mut self.preview, grant);
+        let checked = check_profile(&self.preview, profile).map_err(|fault| fault.to_string());
+        if is_new && checked.is_err() {
+            self.preview.grants.remove(&grant.body.id());
+        }
+        checked
     }
 
     fn take_in(&mut self, now: UnixMillis, submission: Submission) {
         let Submission {
-            profile, detail, ..
+            profile,
+            grant,
+            detail,
         } = submission;
         let (node, seq) = (profile.body.node, profile.body.seq);
         let receipt = Receipt {
@@ -214,6 +225,7 @@ impl Provider {
         let received = Received {
             receipt: Signed::new(receipt, &self.key, &self.chain_id),
             profile,
+            grant,
         };
         book(&mut self.preview, &unpriced(&received));
         self.persist(disk::received(&received));
@@ -232,7 +244,11 @@ impl Provider {
         let by_clock = self.state.genesis.round_at(now);
         let after_sealed = self.state.round + 1;
         let promised = self.rounds.newest_round().unwrap_or(0);
-        by_clock.max(after_sealed).max(promised)
+        let round = by_clock.max(after_sealed).max(promised);
+        match self.rounds.of_round(round).count() < MAX_CHARGES {
+            true => round,
+            false => round + 1,
+        }
     }
 
     /// The payer's parent, and the parents of as many other groups as the chain asks for, drawn
@@ -348,20 +364,18 @@ impl Provider {
 
     fn grace_end(&self, round: u64) -> UnixMillis {
         let genesis = &self.state.genesis;
-        let grace = (genesis.interval_ms() / GRACE_PARTS).min(MAX_GRACE_MS);
+        let grace = genesis.group_block_grace_ms();
         genesis.round_start(round + 1).plus_ms(grace)
     }
 
-    /// Whether a block of ballots alone would make charges or records final.
+    /// Whether a block of ballots alone would bring charges or records nearer to being final.
     fn ballots_help(&self) -> bool {
-        let wanted = self.rounds.last_content;
-        let open = self.state.final_height < wanted;
-        let yes = |(group, account): (&GroupId, &GroupAccount)| {
-            let ballot = self.rounds.ballots.get(group).map_or(0, |b| b.body.height);
-            ballot.max(account.voted_height) > self.state.final_height
+        let is_open = self.state.final_height < self.rounds.last_content;
+        let voted = |group, account: &GroupAccount| {
+            let ballot = self.rounds.ballots.get(&group).map_or(0, |b| b.body.height);
+            ballot.max(account.voted_height)
         };
-        let count = self.state.groups.iter().filter(|entry| yes(*entry)).count();
-        open && count * 2 > self.state.groups.len()
+        is_open && finality::reach(&self.state, voted) > self.state.final_height
     }
 
     fn wake(&mut self, now: UnixMillis) {
@@ -431,7 +445,7 @@ impl Provider {
         charges.sort_by_key(|line| line.profile.body.sort_key());
         let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
         Body {
-            records: self.rounds.records.values().cloned().collect(),
+            records: self.records_of(round),
             group_blocks,
             charges,
             ballots: self
@@ -442,6 +456,21 @@ impl Provider {
                 .cloned()
                 .collect(),
         }
+    }
+
+    /// The records that wait, and the grants that this round's charges rest on and the state does
+    /// not hold (any more).
+    fn records_of(&self, round: u64) -> Vec<Record> {
+        let grants: BTreeMap<GrantId, &SignedGrant> = self
+            .rounds
+            .of_round(round)
+            .map(|received| (received.grant.body.id(), &received.grant))
+            .filter(|(id, _)| !self.state.grants.contains_key(id))
+            .collect();
+        let waiting = self.rounds.records.values().cloned();
+        waiting
+            .chain(grants.into_values().cloned().map(Record::Grant))
+            .collect()
     }
 
     /// Whether a group block seals charges that were received for this round, and is well signed.
@@ -463,10 +492,14 @@ impl Provider {
     }
 
     fn priced(&self, received: &Received, in_time: &BTreeSet<Hash>) -> ChargeLine {
-        let price = self
-            .tariff
-            .price(received.profile.body.energy_wh)
-            .expect("checked when it was taken in");
+        // Priced when it was taken in, too. A dearer tariff since then can only stop at what a
+        // line carries: the payer then owes less than that tariff says, never more.
+        let most = Price {
+            amount: u32::MAX,
+            credit: u32::MAX,
+        };
+        let price = self.tariff.price(received.profile.body.energy_wh);
+        let price = price.unwrap_or(most);
         ChargeLine {
             profile: received.profile.clone(),
             late: !in_time.contains(&received.profile.hash()),
@@ -595,6 +628,12 @@ fn add_credit(info: &mut ChargeInfo, outlet: &super::OutletEntry, line: &ChargeL
     let entry = &mut info.credits[index];
     entry.energy_wh.0 = entry.energy_wh.0.saturating_add(energy.into());
     entry.credit.0 = entry.credit.0.saturating_add(credit.into());
+}
+
+/// Puts a grant where charges are judged; `false` where it is there already.
+fn keep_grant(state: &mut State, grant: &SignedGrant) -> bool {
+    let before = state.grants.insert(grant.body.id(), grant_account(grant));
+    before.is_none()
 }
 
 /// A line that moves numbers and registers of the preview, and no money.

@@ -95,6 +95,12 @@ pub enum StoreError {
     /// A read or a write failed.
     #[error("the disk refused to read or write; check its space and health")]
     Disk(#[from] Box<redb::Error>),
+    /// A stored block does not follow the one before it.
+    #[error("block {height} is damaged or missing; restore the state directory from a backup")]
+    BrokenChain {
+        /// Its height.
+        height: u64,
+    },
     /// An entry is not what was written.
     #[error("table {table} holds a damaged entry; restore the state directory from a backup")]
     Damaged {
@@ -138,17 +144,30 @@ impl Store {
             }
         };
         let store = Self { database };
-        match store.get::<u32>(META, FORMAT_KEY)? {
-            None => store.commit(&[Write::put(META, FORMAT_KEY, &FORMAT)])?,
-            Some(found) if found > FORMAT => {
-                return Err(StoreError::Newer {
-                    path: path.to_owned(),
-                    found,
-                });
-            }
-            Some(_) => {}
-        }
+        store.check_format(path)?;
         Ok(store)
+    }
+
+    /// A store that is gone with the process: for simulations.
+    ///
+    /// # Errors
+    /// `Disk`
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let backend = redb::backends::InMemoryBackend::new();
+        let database = Database::builder().create_with_backend(backend);
+        let database = database.map_err(disk)?;
+        Ok(Self { database })
+    }
+
+    fn check_format(&self, path: &Path) -> Result<(), StoreError> {
+        match self.get::<u32>(META, FORMAT_KEY)? {
+            None => self.commit(&[Write::put(META, FORMAT_KEY, &FORMAT)]),
+            Some(found) if found > FORMAT => Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+            }),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Makes all of `writes` durable, or none.
