@@ -290,6 +290,16 @@ async fn a_reset_ends_the_charges_then_boots_again() {
 }
 
 #[tokio::test]
+async fn a_reset_without_charges_is_answered_before_the_link_closes() {
+    let central = Central::start().await;
+    let _outlet = Outlet::start(&central.url);
+    central.heard("status 1 Available").await;
+    let answer = central.call("Reset", json!({"type": "Hard"})).await;
+    assert_eq!(answer, json!({"status": "Accepted"}));
+    central.heard_times("boot Acme", 2).await;
+}
+
+#[tokio::test]
 async fn triggers_are_answered_as_the_standard_asks() {
     let central = Central::start().await;
     let outlet = Outlet::start(&central.url);

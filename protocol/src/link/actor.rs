@@ -126,8 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
         let frame = close_frame(&reason);
         last_place.send(Event::Closed { reason });
         let Self {
-            socket,
+            mut socket,
             mut commands,
+            mut answers,
             closer,
             outstanding,
             waiting,
@@ -138,6 +139,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
         commands.close();
         while let Ok(command) = commands.try_recv() {
             drop(command);
+        }
+        // What was answered is said, whoever wants the link closed.
+        while let Ok(answer) = answers.try_recv() {
+            socket.push(Message::text(answer.to_string()));
         }
         socket.finish(frame).await;
         drop(closer);

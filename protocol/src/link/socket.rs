@@ -115,14 +115,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
     }
 
-    /// Sends what is queued and a close frame, and waits for the peer's, all best effort: the
-    /// link is over in either case.
+    /// Ends the link in good order, all best effort: sends what is queued and our close frame, and
+    /// waits for the peer's. Without a frame of ours the peer has closed, and tungstenite's reply
+    /// needs to get out.
     pub(super) async fn finish(mut self, frame: Option<CloseFrame>) {
         let goodbye = async {
-            while let Some(message) = self.outbox.pop_front() {
-                self.stream.feed(message).await?;
+            if let Some(frame) = frame {
+                while let Some(message) = self.outbox.pop_front() {
+                    self.stream.feed(message).await?;
+                }
+                self.stream.close(Some(frame)).await?;
+            } else {
+                self.stream.flush().await?;
             }
-            self.stream.close(frame).await?;
             while let Some(message) = self.stream.next().await {
                 message?;
             }

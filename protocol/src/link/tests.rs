@@ -453,6 +453,28 @@ async fn a_close_is_agreed_on() {
 }
 
 #[tokio::test]
+async fn a_peer_that_closes_gets_its_close_frame_back() {
+    let (mut rogue, mut server) = Rogue::at_our_server(&options()).await;
+    rogue.0.close(None).await.expect("sent");
+    let reply = timeout(PATIENCE, rogue.0.next()).await.expect("in time");
+    assert!(matches!(reply, Some(Ok(Message::Close(_)))), "{reply:?}");
+    assert!(matches!(
+        closed(&mut server).await,
+        CloseReason::ByPeer { .. }
+    ));
+}
+
+#[tokio::test]
+async fn what_was_answered_before_a_close_still_arrives() {
+    let (mut rogue, mut server) = Rogue::at_our_server(&options()).await;
+    rogue.send(r#"[2,"a","Reset",{}]"#).await;
+    let call = next_call(&mut server).await;
+    call.responder.answer(Ok(rpc::empty()));
+    drop(server);
+    assert_eq!(rogue.text().await, r#"[3,"a",{}]"#);
+}
+
+#[tokio::test]
 async fn a_link_closes_when_nobody_listens_any_more() {
     let (client, mut server) = pair(&options(), &options()).await;
     drop(client.events);
