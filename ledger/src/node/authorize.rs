@@ -13,6 +13,7 @@ use protocol::{
 };
 
 use super::{Effect, Event, MeasuredCharge, Node, Pending, disk};
+use crate::apply::parent_key;
 
 /// How long a grant holds.
 const GRANT_S: u64 = 30 * 24 * 3600;
@@ -63,6 +64,8 @@ impl KnownCharger {
 pub(super) struct Known {
     chargers: BTreeMap<IdTag, KnownCharger>,
     waiting: Vec<(u64, IdTag)>,
+    // What the operator was told about configured chargers, so that retries do not repeat it.
+    told: BTreeMap<IdTag, Status>,
 }
 
 impl Known {
@@ -70,6 +73,7 @@ impl Known {
         Self {
             chargers: entries.into_iter().collect(),
             waiting: Vec::new(),
+            told: BTreeMap::new(),
         }
     }
 }
@@ -162,7 +166,9 @@ impl Node {
         let Some(registration) = ack.registration else {
             let status = ack.id_tag_info.status;
             if self.config.chargers.contains_key(id_tag) {
-                self.notify(Event::NotRegistered { status });
+                if self.known.told.insert(id_tag.clone(), status) != Some(status) {
+                    self.notify(Event::NotRegistered { status });
+                }
             } else if status != Status::Pending {
                 self.hold_charges(id_tag, "the idTag is not registered with any group", |_| {
                     true
@@ -171,16 +177,19 @@ impl Node {
             self.refuse(id_tag, status);
             return;
         };
+        let before = self.known.chargers.get(id_tag);
+        let before = before.filter(|known| known.charger == registration.charger);
         let known = KnownCharger {
+            grants: before.map_or_else(Vec::new, |known| known.grants.clone()),
             charger: registration.charger,
             group: registration.group,
             group_id: registration.group_id,
             parent: registration.parent,
             salt: registration.salt,
-            grants: Vec::new(),
         };
         self.persist(disk::charger(id_tag, &known));
         self.known.chargers.insert(id_tag.clone(), known);
+        self.known.told.remove(id_tag);
         self.answer_or_ask(now, id_tag);
     }
 
@@ -196,15 +205,33 @@ impl Node {
                 grant: Some(grant), ..
             }) => {
                 let known = self.known.chargers.get(id_tag);
-                if known.is_some_and(|known| known.charger == grant.body.charger) {
+                if known.is_some_and(|known| self.is_grant_for(known, &grant)) {
                     self.keep_grant(id_tag, grant);
                 }
                 self.answer_or_refuse(now, id_tag, Status::Invalid);
                 self.hold_uncovered(id_tag);
             }
-            Some(AuthorizeAck { status, .. }) => self.refuse(id_tag, status),
+            Some(AuthorizeAck {
+                status: Status::Pending,
+                ..
+            }) => self.refuse(id_tag, Status::Pending),
+            Some(AuthorizeAck { status, .. }) => {
+                self.hold_uncovered(id_tag);
+                self.refuse(id_tag, status);
+            }
             None => self.refuse(id_tag, Status::Invalid),
         }
+    }
+
+    /// Whether `grant` is for this charger and group and signed by the group's parent, as far as
+    /// the chain tells who that is.
+    pub(super) fn is_grant_for(&self, known: &KnownCharger, grant: &SignedGrant) -> bool {
+        let is_named = grant.body.charger == known.charger && grant.body.group == known.group;
+        let Some(state) = self.state() else {
+            return false;
+        };
+        let key = parent_key(state, known.group);
+        is_named && key.is_none_or(|key| grant.verify(&key, &state.chain_id()).is_ok())
     }
 
     /// A charge that began before its group granted anything is for the operator to judge.
@@ -242,6 +269,11 @@ impl Node {
     }
 
     fn refuse(&mut self, id_tag: &IdTag, status: Status) {
+        // "Accepted" without what it takes to charge is no permission.
+        let status = match status {
+            Status::Accepted => Status::Invalid,
+            refused => refused,
+        };
         self.settle(id_tag, Decision::Refused(status));
     }
 
@@ -329,7 +361,10 @@ impl Node {
         match self.config.chargers.get(id_tag) {
             Some(Some(group)) if group == group_id => Status::Accepted,
             // A charger without a group is a group of its own, and this node its parent.
-            Some(None) => Status::Accepted,
+            Some(None) => match self.known.chargers.get(id_tag) {
+                Some(known) if known.group_id == *group_id => Status::Accepted,
+                _ => Status::Invalid,
+            },
             _ => Status::Invalid,
         }
     }
@@ -343,8 +378,11 @@ impl Node {
         if status != Status::Accepted {
             return refused(status);
         }
-        let group = self.known.chargers.get(&asked.id_tag);
-        let group = group
+        let known = self.known.chargers.get(&asked.id_tag);
+        if known.is_some_and(|known| known.charger != asked.charger) {
+            return refused(Status::Invalid);
+        }
+        let group = known
             .map(|known| known.group)
             .or_else(|| self.group_number(&asked.group_id));
         let grant = group.and_then(|group| self.sign_grant(now.seconds(), asked.charger, group));

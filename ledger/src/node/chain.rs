@@ -30,10 +30,11 @@ pub(super) struct Chain {
     pub(super) state: State,
     // Leaf hashes of all headers.
     log: Vec<Hash>,
-    // Blocks from the newest final one on, or from the oldest that holds a charge of ours.
+    // The newest block; all from the one before the oldest that holds a charge of the outbox.
     recent: VecDeque<Block>,
-    // States before the blocks that hold charges of ours, for their receipts.
+    // States before the blocks that hold charges of the outbox, for their receipts.
     before: BTreeMap<u64, State>,
+    // What the provider said last about the height of its newest block.
     tip: u64,
     pub(super) vote: Option<Vote>,
     is_stopped: bool,
@@ -52,40 +53,41 @@ impl Chain {
         }
     }
 
-    /// Takes a stored block in again; blocks from `needed` on hold charges of ours. Only verified blocks are stored, so one that does not apply
-    /// is a damaged disk; the chain then ends before it and is fetched again.
-    pub(super) fn replay(&mut self, block: Block, needed: Option<u64>) {
+    /// Takes a stored block in again; blocks from `needed` on hold charges of the outbox, and so
+    /// does this one if `is_ours`. Only verified blocks are stored, so one that does not apply is a
+    /// damaged disk; the chain then ends before it and is fetched again.
+    pub(super) fn replay(&mut self, block: Block, is_ours: bool, needed: Option<u64>) {
         if let Ok(next) = apply(&self.state, &block) {
-            self.keep(next, block);
+            self.keep(next, block, is_ours);
             self.forget(needed);
         }
     }
 
-    fn keep(&mut self, next: State, block: Block) {
+    fn keep(&mut self, next: State, block: Block, is_ours: bool) {
         let height = block.header.body.height;
         self.log.push(merkle::leaf_hash(&next.tip.0));
         let before = std::mem::replace(&mut self.state, next);
-        if !block.body.charges.is_empty() {
+        if is_ours {
             self.before.insert(height, before);
         }
         self.recent.push_back(block);
         self.tip = self.tip.max(height);
     }
 
-    /// Forgets what neither an open block nor a charge of ours needs.
+    /// Forgets what no charge of the outbox needs for its receipt.
     fn forget(&mut self, needed: Option<u64>) {
-        let final_height = self.state.final_height;
-        let oldest = needed.map_or(final_height, |height| {
-            height.saturating_sub(1).min(final_height)
-        });
-        while self
-            .recent
-            .front()
-            .is_some_and(|block| block.header.body.height < oldest)
-        {
-            self.recent.pop_front();
-        }
+        let oldest = needed.map_or(self.state.height, |height| height.saturating_sub(1));
+        self.recent
+            .retain(|block| block.header.body.height >= oldest);
         self.before = self.before.split_off(&oldest);
+    }
+
+    /// Whether a vote for the newest header extends `self.vote`.
+    fn extends_vote(&self) -> bool {
+        let Some(vote) = &self.vote else { return true };
+        let index = vote.height.checked_sub(1);
+        let voted = index.and_then(|index| self.log.get(usize::try_from(index).ok()?));
+        vote.height < self.state.height && voted == Some(&merkle::leaf_hash(&vote.header.0))
     }
 
     fn recent_block(&self, height: u64) -> Option<&Block> {
@@ -136,10 +138,17 @@ impl Node {
         self.chain.as_ref().map(|chain| chain.state.chain_id())
     }
 
-    /// Asks for blocks up to `tip`, unless they are all here.
+    /// The provider said that its newest block is at `tip`; asks for what is missing.
     pub(super) fn catch_up(&mut self, tip: u64) {
-        let Some(chain) = &mut self.chain else { return };
-        chain.tip = chain.tip.max(tip);
+        if let Some(chain) = &mut self.chain {
+            chain.tip = chain.state.height.max(tip);
+        }
+        self.ask_for_blocks();
+    }
+
+    /// Asks for blocks up to the provider's newest, unless they are all here.
+    pub(super) fn ask_for_blocks(&mut self) {
+        let Some(chain) = &self.chain else { return };
         if chain.state.height < chain.tip && !chain.is_stopped {
             let from = chain.state.height + 1;
             self.call(Pending::Blocks, Request::GetBlocks(GetBlocks { from }));
@@ -164,10 +173,10 @@ impl Node {
 
     fn accept(&mut self, now: UnixMillis, next: State, block: Block) {
         self.persist(disk::block(&block));
-        let chain = self.chain.as_mut().expect("a block was applied to it");
+        let is_ours = self.outbox.is_in(&block);
         let header = block.header.body.clone();
-        chain.keep(next, block);
-        let is_newest = header.height == chain.tip;
+        let chain = self.chain.as_mut().expect("a block was applied to it");
+        chain.keep(next, block, is_ours);
         self.note_charges(header.height);
         let broken = self.rounds.settle(
             header.round,
@@ -179,9 +188,7 @@ impl Node {
             self.chain.as_mut().expect("it is there").is_stopped = true;
         }
         self.release_final();
-        if is_newest {
-            self.vote(now, &header);
-        }
+        self.vote(now);
         self.submit(now);
     }
 
@@ -243,17 +250,21 @@ impl Node {
         }
     }
 
-    fn vote(&mut self, now: UnixMillis, header: &Header) {
-        let Some(id) = self.id else { return };
-        let chain = self.chain.as_mut().expect("a header of it is voted for");
-        let is_ahead = header.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
-        let is_voter = chain.state.votes_of(id).next().is_some();
-        if chain.is_stopped || is_ahead || !is_voter {
+    /// Votes for the newest header, once, as soon as everything allows it.
+    pub(super) fn vote(&mut self, now: UnixMillis) {
+        let (Some(chain), Some(id)) = (&mut self.chain, self.id) else {
+            return;
+        };
+        let state = &chain.state;
+        let is_newest = state.height > 0 && state.height == chain.tip;
+        let is_ahead = state.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
+        let is_voter = state.votes_of(id).next().is_some();
+        if chain.is_stopped || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
             return;
         }
         let vote = Vote {
-            height: header.height,
-            header: header.hash(),
+            height: state.height,
+            header: state.tip,
         };
         chain.vote = Some(vote.clone());
         self.persist(disk::vote(&vote));

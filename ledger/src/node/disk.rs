@@ -20,6 +20,8 @@ const NODE: Table = Table("node");
 pub(super) const BLOCKS: Table = Table("blocks");
 /// Charges that are not final, by the order they were measured in.
 pub(super) const OUTBOX: Table = Table("outbox");
+/// Names of the newest charges that have left the outbox, by the same order.
+const TAKEN: Table = Table("taken");
 /// Receipt files by profile number.
 pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
@@ -60,6 +62,14 @@ pub(super) fn charge(charge: &Charge) -> Write {
 
 pub(super) fn forget_charge(number: u64) -> Write {
     Write::delete(OUTBOX, number.to_be_bytes())
+}
+
+pub(super) fn taken(number: u64, id: [u8; 16]) -> Write {
+    Write::put(TAKEN, number.to_be_bytes(), &(number, id))
+}
+
+pub(super) fn forget_taken(number: u64) -> Write {
+    Write::delete(TAKEN, number.to_be_bytes())
 }
 
 pub(super) fn receipt(seq: u32, file: &Vec<u8>) -> Write {
@@ -117,15 +127,16 @@ impl Node {
     /// `Disk` or `Damaged`.
     pub fn load(key: KeyPair, config: NodeConfig, store: &Store) -> Result<Self, StoreError> {
         let id: Option<NodeId> = store.get(NODE, ID_KEY)?;
-        let outbox = Outbox::restore(store.all(OUTBOX)?);
+        let outbox = Outbox::restore(store.all(OUTBOX)?, store.all(TAKEN)?);
         let mut chain = stored_genesis(store)?.map(Chain::new);
         if let Some(chain) = &mut chain {
             let mut needed = None;
             store.for_each(BLOCKS, |_, block: Block| {
-                if needed.is_none() && outbox.is_in(&block) {
+                let is_ours = outbox.is_in(&block);
+                if is_ours && needed.is_none() {
                     needed = Some(block.header.body.height);
                 }
-                chain.replay(block, needed);
+                chain.replay(block, is_ours, needed);
             })?;
             chain.vote = store.get(NODE, VOTE_KEY)?;
         }
@@ -152,6 +163,7 @@ impl Node {
             now: UnixMillis(0),
             steps: VecDeque::new(),
         };
+        node.watch_own_receipts();
         node.find_charges_in_chain();
         Ok(node)
     }

@@ -76,7 +76,8 @@ pub struct MeasuredCharge {
 /// What happens to a node.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// The provider proved its key and let this node in.
+    /// The provider proved its key and let this node in. A link to another chain than the node's
+    /// is ignored; the shell compares with [`stored_genesis`] first and tells the operator.
     LinkUp {
         /// The chain's parameters.
         genesis: Genesis,
@@ -277,14 +278,19 @@ impl Node {
     }
 
     fn link_up(&mut self, now: UnixMillis, genesis: Genesis, ack: &JoinAck) {
+        match &self.chain {
+            Some(chain) if chain.state.genesis != genesis => return,
+            Some(_) => {}
+            None => {
+                self.persist(disk::genesis(&genesis));
+                self.chain = Some(Chain::new(genesis));
+            }
+        }
+        // A new link ends the old one, whether or not that was told.
+        self.link_down();
         self.is_linked = true;
-        self.asked.clear();
         self.deferred.clear();
         self.provider_seq = ack.last_seq;
-        if self.chain.is_none() {
-            self.persist(disk::genesis(&genesis));
-            self.chain = Some(Chain::new(genesis));
-        }
         if self.id != Some(ack.node) {
             self.id = Some(ack.node);
             self.persist(disk::node(ack.node));
@@ -336,17 +342,25 @@ impl Node {
                 self.authorized(now, &asked.id_tag, ack);
             }
             (Request::RegisterSupplyPoint(asked), response) => {
-                self.called(Pending::Outlet(asked.outlet.clone()), response.is_some());
-                if let Some(Response::RegisterSupplyPoint(ack)) = response {
+                let ack = match response {
+                    Some(Response::RegisterSupplyPoint(ack)) => Some(ack),
+                    _ => None,
+                };
+                self.called(Pending::Outlet(asked.outlet.clone()), ack.is_some());
+                if let Some(ack) = ack {
                     self.persist(disk::outlet(&asked.outlet, ack.supply_point));
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }
             }
-            (Request::GetBlocks(_), response) => {
-                self.called(Pending::Blocks, response.is_some());
+            (Request::GetBlocks(asked), response) => {
+                // An answer that brought no block is as good as none: asking again at once would
+                // never end.
+                let has_come = self.state().is_some_and(|state| state.height >= asked.from);
+                self.called(Pending::Blocks, has_come);
                 if let Some(Response::GetBlocks(ack)) = response {
                     self.catch_up(ack.tip);
                 }
+                self.vote(now);
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }

@@ -8,8 +8,13 @@ use protocol::{
     SupplyPointId, UnixMillis,
 };
 
+use super::authorize::KnownCharger;
 use super::{Event, MeasuredCharge, Node, disk};
 use crate::frame::{Frame, Submission};
+
+/// Names of final charges kept. One older than all of them, reported again, is held because its
+/// outlet's register has passed it.
+const MAX_TAKEN: usize = 1_024;
 
 /// A charge in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -63,15 +68,20 @@ pub(super) struct Outbox {
     refused: Option<u32>,
     // Block heights of charges that are in the chain and not final.
     heights: BTreeMap<u32, u64>,
+    // Names of the newest charges that are final: one of them reported again is not taken again.
+    taken: BTreeMap<u64, [u8; 16]>,
 }
 
 impl Outbox {
-    pub(super) fn restore(charges: Vec<Charge>) -> Self {
+    pub(super) fn restore(charges: Vec<Charge>, taken: Vec<(u64, [u8; 16])>) -> Self {
         let charges: BTreeMap<_, _> = charges.into_iter().map(|c| (c.number, c)).collect();
-        let next_number = charges.last_key_value().map_or(0, |(number, _)| number + 1);
+        let taken: BTreeMap<_, _> = taken.into_iter().collect();
+        let newest = charges.last_key_value().map(|(number, _)| *number);
+        let newest = newest.max(taken.last_key_value().map(|(number, _)| *number));
         Self {
             charges,
-            next_number,
+            taken,
+            next_number: newest.map_or(0, |number| number + 1),
             ..Self::default()
         }
     }
@@ -111,6 +121,11 @@ impl Outbox {
         })
     }
 
+    fn knows(&self, id: &[u8; 16]) -> bool {
+        self.charges.values().any(|c| c.measured.id == *id)
+            || self.taken.values().any(|taken| taken == id)
+    }
+
     fn is_waiting(&self, number: u64) -> bool {
         let charge = self.charges.get(&number);
         charge.is_some_and(|c| c.stage == Stage::Measured)
@@ -120,8 +135,7 @@ impl Outbox {
 impl Node {
     /// Takes a finished charge in. It is durable when the effects of this input are carried out.
     pub(super) fn ended(&mut self, now: UnixMillis, measured: MeasuredCharge) {
-        let repeated = |charge: &Charge| charge.measured.id == measured.id;
-        if self.outbox.charges().any(repeated) {
+        if self.outbox.knows(&measured.id) {
             return;
         }
         let stage = match measured.hold.clone().or_else(|| unbillable(&measured)) {
@@ -183,6 +197,10 @@ impl Node {
             // Our chain is behind; the number may be taken.
             return false;
         }
+        if let Err(reason) = self.check_grant_for(&measured, &charger, &grant) {
+            self.hold(number, reason.to_owned());
+            return true;
+        }
         let Some((energy_wh, duration_s, seq)) = numbers(&measured, last_seq) else {
             return false;
         };
@@ -211,6 +229,24 @@ impl Node {
         true
     }
 
+    /// Whether a grant carries a charge. The provider refuses one that does not, and a refused
+    /// profile would stop all charges behind it.
+    fn check_grant_for(
+        &self,
+        measured: &MeasuredCharge,
+        charger: &KnownCharger,
+        grant: &SignedGrant,
+    ) -> Result<(), &'static str> {
+        let limit = u64::from(grant.body.energy_limit_wh);
+        if !self.is_grant_for(charger, grant) || !grant.body.covers(measured.start) {
+            return Err("no valid grant of its group covers its start");
+        }
+        if limit > 0 && measured.energy.0 > limit {
+            return Err("it took more than its group allowed");
+        }
+        Ok(())
+    }
+
     fn wait_for_outlet(&mut self, number: u64, measured: &MeasuredCharge) -> bool {
         let configured = |outlet: &super::Outlet| outlet.name == measured.outlet;
         if self.config.outlets.iter().any(configured) {
@@ -234,7 +270,11 @@ impl Node {
             .map_or((0, Hash::ZERO), |node| (node.last_seq, node.last_profile));
         let signed = self.outbox.last_signed();
         let signed = signed.map(|profile| (profile.body.seq, profile.hash()));
-        Some(signed.map_or(in_chain, |signed| signed.max(in_chain)))
+        Some(
+            signed
+                .filter(|(seq, _)| *seq > in_chain.0)
+                .unwrap_or(in_chain),
+        )
     }
 
     /// The register at the end of the newest charge at `supply_point`.
@@ -284,11 +324,14 @@ impl Node {
         let Some(charge) = self.outbox.by_seq(receipt.body.seq) else {
             return;
         };
-        let is_ours = charge
-            .profile()
-            .is_some_and(|p| p.hash() == receipt.body.profile);
         let number = charge.number;
-        if let (true, Stage::Signed { profile, grant, .. }) = (is_ours, charge.stage.clone()) {
+        if let Stage::Signed {
+            profile,
+            grant,
+            receipt: None,
+        } = charge.stage.clone()
+            && profile.hash() == receipt.body.profile
+        {
             let receipt = Some(Box::new(receipt));
             let stage = Stage::Signed {
                 profile,
@@ -296,6 +339,22 @@ impl Node {
                 receipt,
             };
             self.set_stage(number, stage);
+            self.watch_own_receipts();
+        }
+    }
+
+    /// Who holds a promise looks whether it is kept, witness or not.
+    pub(super) fn watch_own_receipts(&mut self) {
+        let round = self.state().map_or(0, |state| state.round);
+        for charge in self.outbox.charges.values() {
+            if let Stage::Signed {
+                receipt: Some(receipt),
+                ..
+            } = &charge.stage
+                && receipt.body.round > round
+            {
+                self.rounds.watch(&receipt.body);
+            }
         }
     }
 
@@ -359,17 +418,21 @@ impl Node {
         }
     }
 
-    /// Notes that a charge of ours is in the block at `height`; `true` where it waits for that.
-    pub(super) fn charge_in_block(&mut self, profile: &SignedProfile, height: u64) -> bool {
+    /// Notes that the block at `height` holds this node's profile. A charge that was signed with
+    /// the same number by an older copy of this node's state can never follow: it is held.
+    pub(super) fn charge_in_block(&mut self, profile: &SignedProfile, height: u64) {
         let seq = profile.body.seq;
-        let is_ours = self
-            .outbox
-            .by_seq(seq)
-            .is_some_and(|charge| charge.profile() == Some(profile));
-        if is_ours {
+        let Some(charge) = self.outbox.by_seq(seq) else {
+            return;
+        };
+        if charge.profile() == Some(profile) {
             self.outbox.heights.insert(seq, height);
+        } else {
+            let number = charge.number;
+            let reason = "another charge of this node has its number in the chain; compare with \
+                          the bill before releasing";
+            self.hold(number, reason.to_owned());
         }
-        is_ours
     }
 
     /// Numbers of our charges in blocks up to `height`.
@@ -383,14 +446,26 @@ impl Node {
 
     /// Lets a charge go: it is final, and `receipt` proves it.
     pub(super) fn charge_final(&mut self, seq: u32, receipt: Vec<u8>) {
-        let Some(number) = self.outbox.by_seq(seq).map(|charge| charge.number) else {
+        let Some(charge) = self.outbox.by_seq(seq) else {
             return;
         };
+        let (number, id) = (charge.number, charge.measured.id);
         self.persist(disk::receipt(seq, &receipt));
         self.persist(disk::forget_charge(number));
         self.outbox.charges.remove(&number);
         self.outbox.heights.remove(&seq);
+        self.remember_taken(number, id);
         self.notify(Event::Final { seq, receipt });
+    }
+
+    fn remember_taken(&mut self, number: u64, id: [u8; 16]) {
+        self.persist(disk::taken(number, id));
+        self.outbox.taken.insert(number, id);
+        if self.outbox.taken.len() > MAX_TAKEN
+            && let Some((oldest, _)) = self.outbox.taken.pop_first()
+        {
+            self.persist(disk::forget_taken(oldest));
+        }
     }
 
     /// Whether a charge of ours waits in a block for finality.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{ChargerId, GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile, UnixMillis};
+use protocol::{
+    ChargerId, GroupId, Hash, NodeId, ProfileAck, Receipt, Signed, SignedProfile, UnixMillis,
+};
 
 use super::disk::LastSealed;
 use super::{Effect, Node, disk};
@@ -45,6 +47,13 @@ impl Rounds {
         missing.filter(|profile| !held.contains(profile)).collect()
     }
 
+    /// Notes a promise whose block must hold the charge.
+    pub(super) fn watch(&mut self, promise: &Receipt) {
+        if self.witnessed.len() < MAX_WITNESSED {
+            self.witnessed.insert((promise.round, promise.profile));
+        }
+    }
+
     fn has_sealed(&self, group: GroupId, round: u64) -> bool {
         let last = self.sealed.get(&group);
         last.is_some_and(|sealed| sealed.block.body.round >= round)
@@ -67,11 +76,7 @@ impl Node {
         if !is_promised || promise.round <= state.round {
             return;
         }
-        if self.rounds.witnessed.len() < MAX_WITNESSED {
-            self.rounds
-                .witnessed
-                .insert((promise.round, promise.profile));
-        }
+        self.rounds.watch(promise);
         let group = profile.body.payer;
         let is_ours = state
             .groups
@@ -114,7 +119,10 @@ impl Node {
             }
         }
         self.wake_for_seal(now);
-        // What was refused for want of a peer may go through now.
+        // What was refused for want of a peer, or of time, may go through now.
+        self.deferred.retain(|_, at| *at > now);
+        self.ask_for_blocks();
+        self.vote(now);
         self.register_configured();
         self.submit(now);
     }

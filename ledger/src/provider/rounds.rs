@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Request};
 use protocol::{
-    EnergyWh, GrantId, GroupId, Hash, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed, SignedGrant,
-    SignedProfile, SignedReceipt, UnixMillis,
+    EnergyWh, GrantId, GroupId, Hash, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed,
+    SignedGrant, SignedProfile, SignedReceipt, UnixMillis,
 };
 
 use super::{Effect, Event, Provider, disk};
@@ -15,8 +15,8 @@ use crate::apply::{
     parent_key,
 };
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
-use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission, Witnessed};
 use crate::finality;
+use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission, Witnessed};
 use crate::seal::seal;
 use crate::state::{GroupAccount, State};
 use crate::tariff::Price;

@@ -13,8 +13,8 @@ use super::{Machine, Store, StoreError, Watch, Write, drive};
 const QUEUE: usize = 4_096;
 /// Messages taken into one sync at most.
 const BATCH: usize = 1_000;
-/// How often the machine gets a tick when nothing else happens.
-const TICK: Duration = Duration::from_secs(1);
+/// How often the machine gets a tick, at least.
+const TICK_MS: u64 = 1_000;
 
 type Done = Box<dyn FnOnce() + Send>;
 type Look<M> = Box<dyn FnOnce(&M, &Store) + Send>;
@@ -145,24 +145,27 @@ fn run<M: Machine, S: Surroundings<M>>(
     receiver: &Receiver<Message<M>>,
     watch: &dyn Watch,
 ) -> Result<(), StoreError> {
-    let mut alarm: Option<UnixMillis> = None;
+    let mut alarm = surroundings.now().plus_ms(TICK_MS);
     loop {
         let mut batch = Batch::default();
-        match receiver.recv_timeout(pause(alarm, surroundings.now())) {
-            Ok(message) => batch.take(message),
-            Err(RecvTimeoutError::Timeout) => {
-                alarm = None;
-                batch.inputs.push(surroundings.tick());
+        // Messages must not keep the tick away, nor a clock that was set back.
+        alarm = alarm.min(surroundings.now().plus_ms(TICK_MS));
+        let pause = Duration::from_millis(alarm.since_ms(surroundings.now()));
+        let is_time = match receiver.recv_timeout(pause) {
+            Ok(message) => {
+                batch.take(message);
+                false
             }
+            Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
-        }
+        };
         while batch.size() < BATCH
             && let Ok(message) = receiver.try_recv()
         {
             batch.take(message);
         }
-        if alarm.is_some_and(|at| at <= surroundings.now()) {
-            alarm = None;
+        if is_time || alarm <= surroundings.now() {
+            alarm = surroundings.now().plus_ms(TICK_MS);
             batch.inputs.push(surroundings.tick());
         }
         let now = surroundings.now();
@@ -173,7 +176,7 @@ fn run<M: Machine, S: Surroundings<M>>(
         }
         for effect in effects {
             match surroundings.wake_at(&effect) {
-                Some(at) => alarm = Some(alarm.map_or(at, |before| before.min(at))),
+                Some(at) => alarm = alarm.min(at),
                 None => {
                     watch.sending();
                     surroundings.carry_out(store, effect);
@@ -231,9 +234,4 @@ impl<M: Machine> Batch<M> {
     fn size(&self) -> usize {
         self.inputs.len() + self.done.len() + self.looks.len()
     }
-}
-
-fn pause(alarm: Option<UnixMillis>, now: UnixMillis) -> Duration {
-    let until = alarm.map(|at| Duration::from_millis(at.since_ms(now)));
-    until.map_or(TICK, |until| until.min(TICK))
 }
