@@ -1,6 +1,7 @@
 //! The two faces as peers of each other, over real sockets on loopback.
 
 mod central;
+mod hostile;
 mod outlet;
 
 use std::time::Duration;

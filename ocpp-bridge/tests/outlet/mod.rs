@@ -81,8 +81,23 @@ impl Outlet {
         Self::with_journal(url, MemoryJournal::default(), keys)
     }
 
+    /// Boots again 20 ms after a boot that failed.
+    pub(crate) fn impatient(url: &str, keys: &[(&str, &str)]) -> Self {
+        Self::run(
+            url,
+            MemoryJournal::default(),
+            keys,
+            Duration::from_millis(20),
+        )
+    }
+
     pub(crate) fn with_journal(url: &str, journal: MemoryJournal, keys: &[(&str, &str)]) -> Self {
+        Self::run(url, journal, keys, Duration::from_secs(60))
+    }
+
+    fn run(url: &str, journal: MemoryJournal, keys: &[(&str, &str)], boot_retry: Duration) -> Self {
         let mut config = ChargePointConfig::new(url, "CP 1/ä", "Acme", "Outlet");
+        config.boot_retry = boot_retry;
         config.backoff_first = Duration::from_millis(20);
         config.backoff_max = Duration::from_millis(50);
         config.configuration = keys

@@ -132,10 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Actor<S> {
             closer,
             outstanding,
             waiting,
+            events,
             ..
         } = self;
-        // Every caller learns of the loss now, not after the goodbye.
-        drop((outstanding, waiting));
+        // Everybody learns of the loss now, not after the goodbye.
+        drop((outstanding, waiting, events));
         commands.close();
         while let Ok(command) = commands.try_recv() {
             drop(command);

@@ -292,3 +292,6 @@ impl<J: Journal> Queue<J> {
         self.running.is_empty() && self.waiting.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;
