@@ -50,6 +50,7 @@ use std::sync::Arc;
 use protocol::link::{CloseReason, Event};
 use protocol::rpc::Json;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::Refusal;
 use super::messages::refuse_action;
@@ -71,12 +72,23 @@ pub async fn serve<H: CentralSystemHost>(
     charge_point: &str,
     host: Arc<H>,
 ) -> CloseReason {
+    let span = tracing::info_span!("link", charge_point);
+    serve_calls(events, charge_point, &*host)
+        .instrument(span)
+        .await
+}
+
+async fn serve_calls<H: CentralSystemHost>(
+    events: &mut mpsc::Receiver<Event>,
+    charge_point: &str,
+    host: &H,
+) -> CloseReason {
     while let Some(event) = events.recv().await {
         match event {
             Event::Call(call) => {
-                let answer = answer(&*host, charge_point, &call.action, &call.payload).await;
+                let answer = answer(host, charge_point, &call.action, &call.payload).await;
                 if let Err(refusal) = &answer {
-                    tracing::warn!(charge_point, action = %call.action, %refusal, "call refused");
+                    tracing::warn!(action = %call.action, %refusal, "call refused");
                 }
                 call.responder
                     .answer(answer.map_err(|refusal| refusal.to_call_error()));
@@ -95,7 +107,7 @@ async fn answer<H: CentralSystemHost>(
     action: &str,
     payload: &Json,
 ) -> Result<Json, Refusal> {
-    tracing::debug!(charge_point, action, "call");
+    tracing::debug!(action, "call");
     match action {
         "Authorize" => authorize::answer(host, charge_point, payload).await,
         "BootNotification" => boot_notification::answer(host, charge_point, payload).await,

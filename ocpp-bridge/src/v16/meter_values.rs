@@ -190,6 +190,29 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_value_makes_the_reader_panic(
+            number in "[-+]?[0-9]{0,35}[.]?[0-9]{0,35}([eE][-+]?[0-9]{1,12})?",
+            text in ".{0,20}",
+        ) {
+            for value in [number, text] {
+                let _ = whole(&value, 1_000);
+            }
+        }
+
+        #[test]
+        fn kilowatt_hours_are_exact(wh in 0..1_000_000_000_000_u64) {
+            let value = format!("{}.{:03}", wh / 1_000, wh % 1_000);
+            let sample = SampledValue {
+                value,
+                unit: Some("kWh".to_owned()),
+                ..SampledValue::default()
+            };
+            proptest::prop_assert_eq!(sample.register(), Some(EnergyWh(wh)));
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
         let observation = Observation {

@@ -116,8 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Ends the link in good order, all best effort: sends what is queued and our close frame, and
-    /// waits for the peer's. Without a frame of ours the peer has closed, and tungstenite's reply
-    /// needs to get out.
+    /// waits for the peer's. Without a frame of ours the peer has closed, and reading on gets
+    /// tungstenite's reply out.
     pub(super) async fn finish(mut self, frame: Option<CloseFrame>) {
         let goodbye = async {
             if let Some(frame) = frame {
@@ -125,8 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     self.stream.feed(message).await?;
                 }
                 self.stream.close(Some(frame)).await?;
-            } else {
-                self.stream.flush().await?;
             }
             while let Some(message) = self.stream.next().await {
                 message?;

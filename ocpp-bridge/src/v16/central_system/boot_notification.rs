@@ -26,7 +26,7 @@ pub(super) async fn answer<H: CentralSystemHost>(
         meter_type: request.meter_type,
     };
     let boot = host.boot(charge_point, info).await?;
-    tracing::info!(charge_point, status = ?boot.status, "charge point booted");
+    tracing::info!(status = ?boot.status, "charge point booted");
     Ok(to_json(&BootNotificationResponse {
         current_time: convert::wire_time(host.now()),
         interval: boot.interval_s,

@@ -19,7 +19,6 @@ pub(super) async fn answer<H: CentralSystemHost>(
     let connector = charge.connector;
     let begun = host.begin(charge).await?;
     tracing::info!(
-        charge_point,
         connector,
         transaction_id = begun.transaction_id,
         accepted = begun.authorization.is_accepted(),

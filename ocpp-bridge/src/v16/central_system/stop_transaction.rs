@@ -34,7 +34,7 @@ pub(super) async fn answer<H: CentralSystemHost>(
     let charge = read(charge_point, payload)?;
     let transaction_id = charge.transaction_id;
     let authorization = host.end(charge).await?;
-    tracing::info!(charge_point, transaction_id, "transaction stopped");
+    tracing::info!(transaction_id, "transaction stopped");
     Ok(to_json(&StopTransactionResponse {
         id_tag_info: authorization.as_ref().map(convert::id_tag_info),
     }))

@@ -1,5 +1,6 @@
 use std::sync::Mutex;
 
+use proptest::prelude::*;
 use protocol::rpc::{CallErrorCode, to_json};
 use protocol::{EnergyWh, IdTag, PowerW, UnixMillis, UnixSeconds};
 use serde_json::{Value, json};
@@ -291,5 +292,69 @@ async fn what_is_wrong_with_a_call_decides_its_code() {
         ),
     ] {
         check(action, payload, Err(code)).await;
+    }
+}
+
+/// JSON made of the fields and values that the messages know, in any arrangement.
+fn nearly_a_payload() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<bool>().prop_map(Value::from),
+        ".{0,30}".prop_map(Value::from),
+        prop_oneof![
+            Just("+262142-12-31T23:59:59Z"),
+            Just("9999-12-31T23:59:60+23:59"),
+            Just(NOW),
+            Just("Wh"),
+            Just("1e30"),
+            Just("Accepted"),
+            Just("NoError"),
+        ]
+        .prop_map(Value::from),
+    ];
+    let fields: Vec<String> = [
+        "idTag",
+        "connectorId",
+        "timestamp",
+        "meterStart",
+        "meterStop",
+        "transactionId",
+        "meterValue",
+        "sampledValue",
+        "value",
+        "unit",
+        "transactionData",
+        "status",
+        "errorCode",
+        "vendorId",
+        "data",
+        "chargePointVendor",
+        "chargePointModel",
+        "reason",
+    ]
+    .map(str::to_owned)
+    .into();
+    leaf.prop_recursive(4, 64, 12, move |inner| {
+        let field = proptest::sample::select(fields.clone());
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::hash_map(field, inner, 0..12)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_payload_makes_the_face_panic(payload in nearly_a_payload()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for action in [
+            "Authorize", "BootNotification", "DataTransfer", "Heartbeat", "MeterValues",
+            "StartTransaction", "StopTransaction",
+        ] {
+            let _ = runtime.block_on(ask(&Host::default(), action, &payload));
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use protocol::link::{self, CallFailure, Connection, Event, LinkOptions};
 use protocol::rpc::Json;
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
 
 use super::face::{Face, Purpose};
 use super::queue::Queue;
@@ -49,6 +50,18 @@ type Outstanding = (
 /// # Errors
 /// `RunError`; all that was reported is in the journal, so it may be started again.
 pub async fn run<H: ChargePointHost, J: Journal>(
+    config: ChargePointConfig,
+    host: Arc<H>,
+    journal: J,
+    inbox: Inbox,
+) -> Result<(), RunError> {
+    let span = tracing::info_span!("northbound", charge_point = %config.charge_point_id);
+    run_inside(config, host, journal, inbox)
+        .instrument(span)
+        .await
+}
+
+async fn run_inside<H: ChargePointHost, J: Journal>(
     config: ChargePointConfig,
     host: Arc<H>,
     journal: J,
@@ -104,14 +117,10 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
             };
             match outcome {
                 Ok(connection) => {
-                    tracing::info!(charge_point = %self.config.charge_point_id, "link opened");
+                    tracing::info!("link opened");
                     return Ok(Some(connection));
                 }
-                Err(error) => tracing::warn!(
-                    charge_point = %self.config.charge_point_id,
-                    %error,
-                    "cannot reach the central system"
-                ),
+                Err(error) => tracing::warn!(%error, "cannot reach the central system"),
             }
             if self
                 .wait(inbox, grow(backoff, &self.config))

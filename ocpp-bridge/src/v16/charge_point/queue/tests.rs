@@ -3,11 +3,13 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::v16::charge_point::MemoryJournal;
 
+type Picture = Vec<(u64, String)>;
+
 /// A journal that keeps a picture of itself after every change: what a disk may hold after a crash.
 #[derive(Clone, Default)]
 struct Pictured {
     journal: MemoryJournal,
-    pictures: Arc<Mutex<Vec<Vec<(u64, String)>>>>,
+    pictures: Arc<Mutex<Vec<Picture>>>,
 }
 
 impl Pictured {
