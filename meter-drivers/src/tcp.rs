@@ -164,7 +164,7 @@ impl ModbusTcpMeter {
         })
     }
 
-    async fn read_serial(&self, link: &mut Link) -> Result<Option<MeterSerial>, MeterError> {
+    async fn read_serial(&mut self, link: &mut Link) -> Result<Option<MeterSerial>, MeterError> {
         let Some(register) = self.config.map.serial_number() else {
             return Ok(None);
         };
@@ -191,7 +191,7 @@ impl ModbusTcpMeter {
         })
     }
 
-    async fn read_bits(&self, link: &mut Link, register: Register) -> Result<u32, MeterError> {
+    async fn read_bits(&mut self, link: &mut Link, register: Register) -> Result<u32, MeterError> {
         let block = Block::from(register);
         let words = link.read(&self.config, block).await?;
         let words = block
@@ -200,7 +200,13 @@ impl ModbusTcpMeter {
         Ok(self.config.map.word_order().join(words))
     }
 
-    async fn read_over<C: Clock>(&self, link: &mut Link, clock: &C) -> Result<Reading, MeterError> {
+    // `&mut self`, because a connection may be sent to another thread but not shared: only so
+    // can a meter be read from a task.
+    async fn read_over<C: Clock>(
+        &mut self,
+        link: &mut Link,
+        clock: &C,
+    ) -> Result<Reading, MeterError> {
         let mut answers = Vec::with_capacity(self.reading_blocks.len());
         for &block in &self.reading_blocks {
             let words = link.read(&self.config, block).await?;

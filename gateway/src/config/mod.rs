@@ -1,0 +1,442 @@
+//! The configuration file: read once, checked once, passed along.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use meter_drivers::RegisterMap;
+use protocol::{IdTag, PowerW, PublicKey};
+
+/// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
+const DEFAULT_MAX_POWER: PowerW = PowerW(55_200);
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything durable is.
+    pub state_dir: PathBuf,
+    /// The service provider.
+    pub provider: ProviderConfig,
+    /// Where the local API listens; it is off without.
+    pub local_api: Option<SocketAddr>,
+    /// Where OCPP chargers connect; none can without.
+    pub ocpp: Option<SocketAddr>,
+    /// Mobile chargers at home here, with their group.
+    pub chargers: BTreeMap<IdTag, Option<IdTag>>,
+    /// Meters by name.
+    pub meters: BTreeMap<String, MeterConfig>,
+    /// Outlets by name.
+    pub outlets: BTreeMap<String, OutletConfig>,
+    /// OCPP chargers by identity.
+    pub charge_points: BTreeMap<String, ChargePointConfig>,
+    /// Chargers without OCPP by identity.
+    pub modbus_chargers: BTreeMap<String, ModbusChargerConfig>,
+}
+
+/// How to reach the provider.
+#[derive(Clone)]
+pub struct ProviderConfig {
+    /// Its WebSocket address.
+    pub url: String,
+    /// Its key, where it is known beforehand.
+    pub key: Option<PublicKey>,
+    /// The one-time enrolment token.
+    pub enrolment_token: Option<String>,
+}
+
+impl std::fmt::Debug for ProviderConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProviderConfig")
+            .field("url", &self.url)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A Modbus meter.
+#[derive(Clone, Debug)]
+pub struct MeterConfig {
+    /// Its register map.
+    pub map: &'static RegisterMap,
+    /// Host and port.
+    pub address: String,
+    /// Modbus unit id.
+    pub unit_id: u8,
+    /// How often it is read.
+    pub poll_interval: Duration,
+    /// How long one answer is waited for.
+    pub timeout: Duration,
+}
+
+/// An outlet.
+#[derive(Clone, Debug)]
+pub struct OutletConfig {
+    /// The group that is credited.
+    pub owner: IdTag,
+    /// Name of its meter; the charger's own register is billed without.
+    pub meter: Option<String>,
+    /// What can flow at most.
+    pub max_power: PowerW,
+}
+
+/// An OCPP charger.
+#[derive(Clone, Debug)]
+pub struct ChargePointConfig {
+    /// The outlets of its connectors, from connector 1.
+    pub outlets: Vec<String>,
+    /// Its heartbeat interval.
+    pub heartbeat_interval_s: u32,
+}
+
+/// A charger without OCPP.
+#[derive(Clone, Debug)]
+pub struct ModbusChargerConfig {
+    /// Its outlet, which has a meter.
+    pub outlet: String,
+    /// The central system it is shown to.
+    pub central_system: Option<String>,
+    /// Who says yes to an idTag.
+    pub authorization: Policy,
+}
+
+/// Who says yes to an idTag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The billing chain.
+    Chain,
+    /// The central system.
+    CentralSystem,
+    /// Both must.
+    Both,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {file}; check the path and its permissions ({source})")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{file}, line {line}: {problem}")]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A value that cannot be used.
+    #[error("{file}: {key} = {found:?} cannot be used; {accepted}")]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The key with its table.
+        key: String,
+        /// What is there.
+        found: String,
+        /// What would be right.
+        accepted: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// `ConfigError`, which names file, line or key, and what would be right.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Unreadable {
+            file: file.to_owned(),
+            source,
+        })?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks the text of a file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw = raw::read(file, text)?;
+        let check = Check { file };
+        let config = check.config(raw)?;
+        check.references(&config)?;
+        Ok(config)
+    }
+
+    /// The outlet of a charge point's connector.
+    #[must_use]
+    pub fn outlet_of(&self, charge_point: &str, connector: u32) -> Option<&str> {
+        if let Some(charger) = self.modbus_chargers.get(charge_point) {
+            return (connector == 1).then_some(charger.outlet.as_str());
+        }
+        let outlets = &self.charge_points.get(charge_point)?.outlets;
+        let index = usize::try_from(connector.checked_sub(1)?).ok()?;
+        outlets.get(index).map(String::as_str)
+    }
+}
+
+struct Check<'a> {
+    file: &'a Path,
+}
+
+impl Check<'_> {
+    fn refuse(&self, key: &str, found: &str, accepted: &str) -> ConfigError {
+        ConfigError::Value {
+            file: self.file.to_owned(),
+            key: key.to_owned(),
+            found: found.to_owned(),
+            accepted: accepted.to_owned(),
+        }
+    }
+
+    fn config(&self, raw: raw::Config) -> Result<Config, ConfigError> {
+        let mut chargers = BTreeMap::new();
+        for group in &raw.group {
+            let id = self.id_tag("group.id", &group.id)?;
+            for tag in &group.id_tags {
+                let id_tag = self.id_tag("group.id_tags", tag)?;
+                self.once(
+                    chargers.insert(id_tag, Some(id.clone())),
+                    "group.id_tags",
+                    tag,
+                )?;
+            }
+        }
+        for charger in &raw.charger {
+            let id_tag = self.id_tag("charger.id_tag", &charger.id_tag)?;
+            self.once(
+                chargers.insert(id_tag, None),
+                "charger.id_tag",
+                &charger.id_tag,
+            )?;
+        }
+        let mut config = Config {
+            state_dir: raw.state_dir,
+            provider: self.provider(raw.provider)?,
+            local_api: self.local_api(raw.local_api)?,
+            ocpp: self.listen("ocpp.listen", raw.ocpp)?,
+            chargers,
+            meters: BTreeMap::new(),
+            outlets: BTreeMap::new(),
+            charge_points: BTreeMap::new(),
+            modbus_chargers: BTreeMap::new(),
+        };
+        for meter in raw.meter {
+            let (id, meter) = self.meter(meter)?;
+            self.once(config.meters.insert(id.clone(), meter), "meter.id", &id)?;
+        }
+        for outlet in raw.outlet {
+            let (id, outlet) = self.outlet(outlet)?;
+            self.once(config.outlets.insert(id.clone(), outlet), "outlet.id", &id)?;
+        }
+        for point in raw.charge_point {
+            let id = self.identity("charge_point.id", &point.id)?;
+            let checked = ChargePointConfig {
+                outlets: point.outlets,
+                heartbeat_interval_s: point.heartbeat_interval_s,
+            };
+            self.once(
+                config.charge_points.insert(id.clone(), checked),
+                "charge_point.id",
+                &id,
+            )?;
+        }
+        for charger in raw.modbus_charger {
+            let (id, checked) = self.modbus_charger(charger)?;
+            self.once(
+                config.modbus_chargers.insert(id.clone(), checked),
+                "modbus_charger.id",
+                &id,
+            )?;
+        }
+        Ok(config)
+    }
+
+    fn once<T>(&self, before: Option<T>, key: &str, found: &str) -> Result<(), ConfigError> {
+        match before {
+            None => Ok(()),
+            Some(_) => Err(self.refuse(key, found, "it is there twice; each must be named once")),
+        }
+    }
+
+    fn id_tag(&self, key: &str, text: &str) -> Result<IdTag, ConfigError> {
+        IdTag::parse(text).map_err(|error| self.refuse(key, text, &error.to_string()))
+    }
+
+    fn identity(&self, key: &str, text: &str) -> Result<String, ConfigError> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.:*".contains(c);
+        if !text.is_empty() && text.len() <= 48 && text.chars().all(is_plain) {
+            return Ok(text.to_owned());
+        }
+        Err(self.refuse(key, text, "use 1 to 48 letters, digits or - _ . : *"))
+    }
+
+    fn provider(&self, raw: raw::Provider) -> Result<ProviderConfig, ConfigError> {
+        self.websocket("provider.url", &raw.url)?;
+        let key = match raw.key {
+            None => None,
+            Some(text) => {
+                let key = PublicKey::try_from(text.clone());
+                let key = key.ok().filter(|key| key.check().is_ok());
+                let accepted =
+                    "write the 64 hexadecimal digits that `charge-provider chain show` prints";
+                Some(key.ok_or_else(|| self.refuse("provider.key", &text, accepted))?)
+            }
+        };
+        Ok(ProviderConfig {
+            url: raw.url,
+            key,
+            enrolment_token: raw.enrolment_token,
+        })
+    }
+
+    fn websocket(&self, key: &str, url: &str) -> Result<(), ConfigError> {
+        if url.starts_with("ws://") && url.len() > "ws://".len() {
+            return Ok(());
+        }
+        let accepted = "write ws://HOST:PORT/PATH (wss:// is not supported yet; use a TLS tunnel)";
+        Err(self.refuse(key, url, accepted))
+    }
+
+    fn listen(
+        &self,
+        key: &str,
+        raw: Option<raw::Listen>,
+    ) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(raw) = raw else { return Ok(None) };
+        match raw.listen.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => Err(self.refuse(key, &raw.listen, "write IP:PORT, such as 0.0.0.0:9000")),
+        }
+    }
+
+    fn local_api(&self, raw: Option<raw::Listen>) -> Result<Option<SocketAddr>, ConfigError> {
+        let address = self.listen("local_api.listen", raw)?;
+        match address.filter(|address| !address.ip().is_loopback()) {
+            None => Ok(address),
+            Some(open) => Err(self.refuse(
+                "local_api.listen",
+                &open.to_string(),
+                "it asks nobody for a password, so it listens on 127.0.0.1 or [::1] only",
+            )),
+        }
+    }
+
+    fn meter(&self, raw: raw::Meter) -> Result<(String, MeterConfig), ConfigError> {
+        let map = RegisterMap::builtin(&raw.model).ok_or_else(|| {
+            let known: Vec<_> = RegisterMap::builtin_ids().collect();
+            let accepted = format!("the models known are {}", known.join(", "));
+            self.refuse("meter.model", &raw.model, &accepted)
+        })?;
+        let has_port = raw
+            .address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !has_port {
+            let accepted = "write HOST:PORT, such as 192.168.1.50:502";
+            return Err(self.refuse("meter.address", &raw.address, accepted));
+        }
+        let milliseconds = |key: &str, ms: u64, least: u64| match ms {
+            ms if (least..=60_000).contains(&ms) => Ok(Duration::from_millis(ms)),
+            _ => Err(self.refuse(key, &ms.to_string(), &format!("write {least} to 60000"))),
+        };
+        let meter = MeterConfig {
+            map,
+            address: raw.address,
+            unit_id: raw.unit_id,
+            poll_interval: milliseconds("meter.poll_interval_ms", raw.poll_interval_ms, 100)?,
+            timeout: milliseconds("meter.timeout_ms", raw.timeout_ms, 50)?,
+        };
+        Ok((raw.id, meter))
+    }
+
+    fn outlet(&self, raw: raw::Outlet) -> Result<(String, OutletConfig), ConfigError> {
+        let id = self.identity("outlet.id", &raw.id)?;
+        let outlet = OutletConfig {
+            owner: self.id_tag("outlet.owner", &raw.owner)?,
+            meter: raw.meter,
+            max_power: raw.max_power_w.map_or(DEFAULT_MAX_POWER, PowerW),
+        };
+        Ok((id, outlet))
+    }
+
+    fn modbus_charger(
+        &self,
+        raw: raw::ModbusCharger,
+    ) -> Result<(String, ModbusChargerConfig), ConfigError> {
+        let id = self.identity("modbus_charger.id", &raw.id)?;
+        if let Some(url) = &raw.central_system {
+            self.websocket("modbus_charger.central_system", url)?;
+        }
+        let key = "modbus_charger.authorization";
+        let authorization = match raw.authorization.as_str() {
+            "chain" => Policy::Chain,
+            "central-system" => Policy::CentralSystem,
+            "both" => Policy::Both,
+            other => {
+                let accepted = "write \"chain\", \"central-system\" or \"both\"";
+                return Err(self.refuse(key, other, accepted));
+            }
+        };
+        if authorization != Policy::Chain && raw.central_system.is_none() {
+            let accepted = "without a central_system only \"chain\" can answer";
+            return Err(self.refuse(key, &raw.authorization, accepted));
+        }
+        let charger = ModbusChargerConfig {
+            outlet: raw.outlet,
+            central_system: raw.central_system,
+            authorization,
+        };
+        Ok((id, charger))
+    }
+
+    /// What is named must be there, and no outlet or meter may serve twice.
+    fn references(&self, config: &Config) -> Result<(), ConfigError> {
+        let mut meters = BTreeSet::new();
+        for outlet in config.outlets.values() {
+            let Some(meter) = &outlet.meter else { continue };
+            if !config.meters.contains_key(meter) {
+                return Err(self.refuse("outlet.meter", meter, "no [[meter]] has this id"));
+            }
+            if !meters.insert(meter) {
+                let accepted = "the meter is at another outlet already; each outlet needs its own";
+                return Err(self.refuse("outlet.meter", meter, accepted));
+            }
+        }
+        let points = config.charge_points.values().flat_map(|p| &p.outlets);
+        let chargers = config.modbus_chargers.values().map(|c| &c.outlet);
+        let mut outlets = BTreeSet::new();
+        for outlet in points.chain(chargers) {
+            if !config.outlets.contains_key(outlet) {
+                return Err(self.refuse("outlets", outlet, "no [[outlet]] has this id"));
+            }
+            if !outlets.insert(outlet) {
+                return Err(self.refuse("outlets", outlet, "the outlet is used twice"));
+            }
+        }
+        for (id, charger) in &config.modbus_chargers {
+            if config.outlets[&charger.outlet].meter.is_none() {
+                let accepted = "a charger without OCPP needs an outlet with a meter";
+                return Err(self.refuse("modbus_charger.outlet", &charger.outlet, accepted));
+            }
+            if config.charge_points.contains_key(id) {
+                let accepted = "a [[charge_point]] has this id already";
+                return Err(self.refuse("modbus_charger.id", id, accepted));
+            }
+        }
+        Ok(())
+    }
+}

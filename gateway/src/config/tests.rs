@@ -1,0 +1,92 @@
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../charge-gateway.example.toml");
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("gateway.toml"), text)
+}
+
+#[track_caller]
+fn check(change: (&str, &str), expected: &str) {
+    assert!(EXAMPLE.contains(change.0), "the example has {:?}", change.0);
+    let error = parse(&EXAMPLE.replacen(change.0, change.1, 1)).expect_err("it is wrong");
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn the_example_loads() {
+    let config = parse(EXAMPLE).expect("the example is right");
+    assert_eq!(config.outlet_of("CP-1", 1), Some("garage"));
+    assert_eq!(config.outlet_of("CP-1", 2), None);
+    assert_eq!(config.outlet_of("MB-1", 1), Some("yard"));
+    let household = IdTag::parse("household").expect("printable");
+    let van = IdTag::parse("home-van").expect("printable");
+    assert_eq!(config.chargers[&van], Some(household));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
+    check(
+        ("unit_id = 1", "unit = 1"),
+        "gateway.toml, line 46: unknown key `unit`; did you mean `unit_id`?",
+    );
+    check(
+        ("[local_api]", "[localapi]"),
+        "gateway.toml, line 21: unknown key `localapi`; did you mean `local_api`?",
+    );
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_named_with_what_can() {
+    check(
+        ("eastron-sdm630", "sdm63"),
+        "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are eastron-sdm630",
+    );
+    check(
+        ("ws://127.0.0.1:7400/billing", "http://127.0.0.1:7400"),
+        "gateway.toml: provider.url = \"http://127.0.0.1:7400\" cannot be used; write \
+         ws://HOST:PORT/PATH (wss:// is not supported yet; use a TLS tunnel)",
+    );
+    check(
+        ("authorization = \"chain\"", "authorization = \"all\""),
+        "gateway.toml: modbus_charger.authorization = \"all\" cannot be used; write \"chain\", \
+         \"central-system\" or \"both\"",
+    );
+    check(
+        ("127.0.0.1:7410", "0.0.0.0:7410"),
+        "gateway.toml: local_api.listen = \"0.0.0.0:7410\" cannot be used; it asks nobody for a \
+         password, so it listens on 127.0.0.1 or [::1] only",
+    );
+    check(
+        ("poll_interval_ms = 1000", "poll_interval_ms = 1"),
+        "gateway.toml: meter.poll_interval_ms = \"1\" cannot be used; write 100 to 60000",
+    );
+}
+
+#[test]
+fn what_is_named_must_be_there_and_only_once() {
+    check(
+        ("meter = \"garage-meter\"", "meter = \"cellar\""),
+        "gateway.toml: outlet.meter = \"cellar\" cannot be used; no [[meter]] has this id",
+    );
+    check(
+        ("meter = \"yard-meter\"", "meter = \"garage-meter\""),
+        "gateway.toml: outlet.meter = \"garage-meter\" cannot be used; the meter is at another \
+         outlet already; each outlet needs its own",
+    );
+    check(
+        ("outlet = \"yard\"", "outlet = \"garage\""),
+        "gateway.toml: outlets = \"garage\" cannot be used; the outlet is used twice",
+    );
+    check(
+        ("id_tag = \"LODGER\"", "id_tag = \"home-car\""),
+        "gateway.toml: charger.id_tag = \"home-car\" cannot be used; it is there twice; each must \
+         be named once",
+    );
+}
+
+#[test]
+fn debug_output_hides_the_token() {
+    let config = parse(EXAMPLE).expect("the example is right");
+    assert!(!format!("{config:?}").contains("paste-your-token-here"));
+}

@@ -1,0 +1,218 @@
+//! The local API: status, charges, and presenting an idTag, for people and programs on this
+//! machine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use ledger::node::{Node, Stage};
+use ledger::store::Engine;
+use protocol::IdTag;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::charges::{ChargeError, Charges};
+use crate::meters::Meters;
+use crate::modbus_charger::{ModbusCharger, SwipeError, Swiped};
+
+/// What the API looks at.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) engine: Engine<Node>,
+    pub(crate) charges: Arc<Charges>,
+    pub(crate) meters: Meters,
+    pub(crate) modbus_chargers: Arc<BTreeMap<String, Arc<ModbusCharger>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    node: Option<u32>,
+    chain: Option<Chain>,
+    meters: BTreeMap<String, Meter>,
+    running: Vec<Running>,
+    outbox: Vec<Waiting>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Chain {
+    chain_id: String,
+    height: u64,
+    tip: String,
+    state_root: String,
+    final_height: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Meter {
+    register_wh: Option<u64>,
+    read_at: Option<String>,
+    fault: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Running {
+    transaction: i32,
+    charge_point: String,
+    outlet: String,
+    register_start_wh: u64,
+    register_wh: u64,
+    saved_register_wh: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Waiting {
+    outlet: String,
+    energy_wh: u64,
+    stage: &'static str,
+    held_because: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Swipe {
+    id_tag: IdTag,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase", tag = "did")]
+enum SwipeAnswer {
+    Began { transaction: i32 },
+    Ended { energy_wh: u64 },
+}
+
+#[derive(Serialize)]
+struct Problem {
+    error: String,
+}
+
+type Refused = (StatusCode, Json<Problem>);
+
+/// Serves until the process ends.
+pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/chargers/{id}/swipe", post(swipe))
+        .with_state(api);
+    axum::serve(listener, router).await
+}
+
+async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
+    let (reply, answer) = oneshot::channel();
+    let looked = api.engine.look(move |node, _| {
+        // Whoever asked may be gone.
+        let _ = reply.send((node.id(), chain(node), outbox(node)));
+    });
+    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
+    looked.map_err(|_| stopped())?;
+    let (node, chain, outbox) = answer.await.map_err(|_| stopped())?;
+    Ok(Json(Status {
+        node: node.map(|id| id.0),
+        chain,
+        meters: meters(&api.meters),
+        running: running(&api.charges),
+        outbox,
+    }))
+}
+
+fn chain(node: &Node) -> Option<Chain> {
+    let state = node.state()?;
+    Some(Chain {
+        chain_id: state.chain_id().to_string(),
+        height: state.height,
+        tip: state.tip.to_string(),
+        state_root: state.root().to_string(),
+        final_height: state.final_height,
+    })
+}
+
+fn outbox(node: &Node) -> Vec<Waiting> {
+    node.charges()
+        .map(|charge| {
+            let (stage, held_because) = match &charge.stage {
+                Stage::Measured => ("measured", None),
+                Stage::Held { reason } => ("held", Some(reason.clone())),
+                Stage::Signed { receipt: None, .. } => ("signed", None),
+                Stage::Signed { .. } => ("receipted", None),
+            };
+            Waiting {
+                outlet: charge.measured.outlet.clone(),
+                energy_wh: charge.measured.energy.0,
+                stage,
+                held_because,
+            }
+        })
+        .collect()
+}
+
+fn meters(meters: &Meters) -> BTreeMap<String, Meter> {
+    meters
+        .states()
+        .map(|(name, state)| {
+            let meter = Meter {
+                register_wh: state.reading.as_ref().map(|reading| reading.register.0),
+                read_at: state.reading.map(|reading| reading.taken_at.to_string()),
+                fault: state.fault,
+            };
+            (name.to_owned(), meter)
+        })
+        .collect()
+}
+
+fn running(charges: &Charges) -> Vec<Running> {
+    let mut records = charges.all();
+    records.retain(|record| record.ended.is_none());
+    records
+        .into_iter()
+        .map(|record| Running {
+            transaction: record.charge.transaction_id,
+            charge_point: record.charge.charge_point,
+            outlet: record.outlet,
+            register_start_wh: record.charge.register_start.0,
+            register_wh: record.charge.last.register.0,
+            saved_register_wh: record.saved.register.0,
+        })
+        .collect()
+}
+
+async fn swipe(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Json(swipe): Json<Swipe>,
+) -> Result<Json<SwipeAnswer>, Refused> {
+    let Some(charger) = api.modbus_chargers.get(&id) else {
+        let text = "no [[modbus_charger]] has this id";
+        return Err(refuse(StatusCode::NOT_FOUND, text));
+    };
+    match charger.swipe(&swipe.id_tag).await {
+        Ok(Swiped::Began { transaction }) => Ok(Json(SwipeAnswer::Began { transaction })),
+        Ok(Swiped::Ended(ended)) => Ok(Json(SwipeAnswer::Ended {
+            energy_wh: ended.energy.0,
+        })),
+        Err(error) => Err(refuse(status_of(&error), &error.to_string())),
+    }
+}
+
+fn status_of(error: &SwipeError) -> StatusCode {
+    match error {
+        SwipeError::Refused(_) => StatusCode::FORBIDDEN,
+        SwipeError::NotYours
+        | SwipeError::OutOfService
+        | SwipeError::Charge(ChargeError::Busy(_) | ChargeError::Idle(_)) => StatusCode::CONFLICT,
+        SwipeError::Charge(ChargeError::Meter(_)) => StatusCode::BAD_GATEWAY,
+        SwipeError::Charge(ChargeError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn refuse(status: StatusCode, error: &str) -> Refused {
+    let error = error.to_owned();
+    (status, Json(Problem { error }))
+}

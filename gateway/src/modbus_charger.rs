@@ -1,0 +1,342 @@
+//! A charger without OCPP: the meter at its outlet, who may charge there, and the charge point
+//! that a central system sees.
+
+use std::sync::Arc;
+
+use ledger::node::Decision;
+use ocpp_bridge::session::{Authorization, ConnectorStatus, EndedCharge, Observation, StopReason};
+use ocpp_bridge::v16::charge_point::{
+    AvailabilityAnswer, ChargeKey, ChargePointHandle, ChargePointHost, RemoteStart, ResetKind,
+    SessionEvent, UnlockAnswer,
+};
+use protocol::message::Status;
+use protocol::{IdTag, UnixMillis};
+use tokio::sync::Mutex;
+
+use crate::charges::{Begin, ChargeError, Charges, End, Record};
+use crate::config::{ModbusChargerConfig, Policy};
+
+/// A charger without OCPP.
+#[derive(Debug)]
+pub(crate) struct ModbusCharger {
+    id: String,
+    config: ModbusChargerConfig,
+    charges: Arc<Charges>,
+    north: Option<ChargePointHandle>,
+    // Held while a charge begins or ends: an outlet does one thing at a time.
+    turn: Mutex<Availability>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Availability {
+    Operative,
+    Inoperative,
+}
+
+/// Why a presented idTag did not start or stop a charge.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SwipeError {
+    /// It may not charge here.
+    #[error("the idTag may not charge here: {0:?}")]
+    Refused(Authorization),
+    /// Somebody else is charging.
+    #[error("somebody else is charging here")]
+    NotYours,
+    /// Switched off by the central system.
+    #[error("the outlet is out of service")]
+    OutOfService,
+    /// The charge could not begin or end.
+    #[error(transparent)]
+    Charge(#[from] ChargeError),
+}
+
+/// What presenting an idTag did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Swiped {
+    /// A charge began.
+    Began { transaction: i32 },
+    /// The charge ended.
+    Ended(EndedCharge),
+}
+
+impl ModbusCharger {
+    pub(crate) fn new(
+        id: &str,
+        config: ModbusChargerConfig,
+        charges: Arc<Charges>,
+        north: Option<ChargePointHandle>,
+    ) -> Self {
+        Self {
+            id: id.to_owned(),
+            config,
+            charges,
+            north,
+            turn: Mutex::new(Availability::Operative),
+        }
+    }
+
+    pub(crate) fn outlet(&self) -> &str {
+        &self.config.outlet
+    }
+
+    /// Closes what a restart interrupted, and tells the central system what it missed.
+    pub(crate) async fn recover(&self) -> Result<(), ChargeError> {
+        let _turn = self.turn.lock().await;
+        for record in self.charges.interrupted(&self.id) {
+            self.report_began(&record).await;
+            let recovered = self.charges.close_interrupted(record).await?;
+            let transaction = recovered.record.charge.transaction_id;
+            self.report_ended(transaction, &recovered.ended, None)
+                .await?;
+        }
+        self.report_status(ConnectorStatus::Available).await;
+        Ok(())
+    }
+
+    /// An idTag was presented: starts a charge, or stops the one it started.
+    pub(crate) async fn swipe(&self, id_tag: &IdTag) -> Result<Swiped, SwipeError> {
+        match self.charges.at_outlet(&self.config.outlet) {
+            None => {
+                let transaction = self.start(id_tag, true).await?;
+                Ok(Swiped::Began { transaction })
+            }
+            Some(record) if record.charge.id_tag == *id_tag => {
+                let transaction = record.charge.transaction_id;
+                let ended = self
+                    .stop(transaction, StopReason::Local, Some(id_tag))
+                    .await?;
+                Ok(Swiped::Ended(ended))
+            }
+            Some(_) => Err(SwipeError::NotYours),
+        }
+    }
+
+    async fn start(&self, id_tag: &IdTag, ask_first: bool) -> Result<i32, SwipeError> {
+        let turn = self.turn.lock().await;
+        if *turn == Availability::Inoperative {
+            return Err(SwipeError::OutOfService);
+        }
+        if self.charges.at_outlet(&self.config.outlet).is_some() {
+            return Err(ChargeError::Busy(self.config.outlet.clone()).into());
+        }
+        let authorization = self.authorize(id_tag, ask_first).await;
+        if !authorization.is_accepted() {
+            return Err(SwipeError::Refused(authorization));
+        }
+        let begin = Begin {
+            charge_point: self.id.clone(),
+            connector: 1,
+            id_tag: id_tag.clone(),
+            register: None,
+            at: self.charges.now(),
+        };
+        let transaction = self.charges.begin(begin).await?;
+        if let Some(record) = self.charges.at_outlet(&self.config.outlet) {
+            self.report_began(&record).await;
+        }
+        self.report_status(ConnectorStatus::Charging).await;
+        Ok(transaction)
+    }
+
+    /// Who says yes depends on the policy. An unreachable central system leaves it to the chain.
+    async fn authorize(&self, id_tag: &IdTag, ask_central_system: bool) -> Authorization {
+        let by_chain = match self.charges.decide(id_tag).await {
+            Decision::Accepted { expiry } => Authorization::Accepted {
+                expiry: Some(expiry),
+                parent: None,
+            },
+            Decision::Refused(Status::Blocked) => Authorization::Blocked,
+            Decision::Refused(Status::Expired) => Authorization::Expired,
+            Decision::Refused(Status::ConcurrentTx) => Authorization::ConcurrentTx,
+            Decision::Refused(_) => Authorization::Invalid,
+        };
+        let policy = self.config.authorization;
+        if policy == Policy::Chain || (policy == Policy::Both && !by_chain.is_accepted()) {
+            return by_chain;
+        }
+        match &self.north {
+            // The central system started the charge itself and wants no question.
+            Some(_) if !ask_central_system => Authorization::Accepted {
+                expiry: None,
+                parent: None,
+            },
+            Some(north) => match north.ask_authorize(id_tag).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::warn!(charge_point = self.id, %error, "the chain decides alone");
+                    by_chain
+                }
+            },
+            None => by_chain,
+        }
+    }
+
+    async fn stop(
+        &self,
+        transaction: i32,
+        reason: StopReason,
+        id_tag: Option<&IdTag>,
+    ) -> Result<EndedCharge, ChargeError> {
+        let _turn = self.turn.lock().await;
+        let end = End {
+            register: None,
+            at: self.charges.now(),
+            reason,
+        };
+        let ended = self.charges.end(transaction, end).await?;
+        let ended = ended.ok_or_else(|| ChargeError::Idle(self.config.outlet.clone()))?;
+        self.report_ended(transaction, &ended, id_tag).await?;
+        self.report_status(ConnectorStatus::Available).await;
+        Ok(ended)
+    }
+
+    /// The meter at the outlet was read.
+    pub(crate) async fn observed(&self, observation: Observation) {
+        self.report(SessionEvent::Observed {
+            connector: 1,
+            observation,
+        })
+        .await;
+    }
+
+    async fn report_began(&self, record: &Record) {
+        self.report(SessionEvent::Began {
+            charge: key(record.charge.transaction_id),
+            connector: 1,
+            id_tag: record.charge.id_tag.clone(),
+            at: record.charge.started_at,
+            register: record.charge.register_start,
+        })
+        .await;
+    }
+
+    /// Reports the end; once the central system's side has it, the gateway forgets the charge.
+    async fn report_ended(
+        &self,
+        transaction: i32,
+        ended: &EndedCharge,
+        id_tag: Option<&IdTag>,
+    ) -> Result<(), ChargeError> {
+        let Some(north) = &self.north else {
+            return Ok(());
+        };
+        let event = SessionEvent::Ended {
+            charge: key(transaction),
+            id_tag: id_tag.cloned(),
+            at: ended.ended_at,
+            register: ended.register_end,
+            reason: ended.reason,
+            detail: Vec::new(),
+        };
+        match north.report(event).await {
+            Ok(()) => self.charges.forget(transaction).await,
+            Err(error) => {
+                tracing::error!(charge_point = self.id, %error, "told again after the next start");
+                Ok(())
+            }
+        }
+    }
+
+    async fn report_status(&self, status: ConnectorStatus) {
+        self.report(SessionEvent::Status {
+            connector: 1,
+            status,
+            fault: None,
+            at: self.charges.now(),
+        })
+        .await;
+    }
+
+    async fn report(&self, event: SessionEvent) {
+        if let Some(north) = &self.north
+            && let Err(error) = north.report(event).await
+        {
+            tracing::error!(charge_point = self.id, %error, "the central system is not told");
+        }
+    }
+}
+
+fn key(transaction: i32) -> ChargeKey {
+    ChargeKey(u64::try_from(transaction).expect("transactions count from 1"))
+}
+
+impl ChargePointHost for ModbusCharger {
+    fn now(&self) -> UnixMillis {
+        self.charges.now()
+    }
+
+    async fn remote_start(&self, start: RemoteStart) -> bool {
+        if start.connector.is_some_and(|connector| connector != 1) {
+            return false;
+        }
+        match self.start(&start.id_tag, start.authorize_first).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(charge_point = self.id, %error, "remote start refused");
+                false
+            }
+        }
+    }
+
+    async fn remote_stop(&self, charge: ChargeKey) -> bool {
+        let Ok(transaction) = i32::try_from(charge.0) else {
+            return false;
+        };
+        match self.stop(transaction, StopReason::Remote, None).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(charge_point = self.id, %error, "remote stop refused");
+                false
+            }
+        }
+    }
+
+    async fn reset(&self, kind: ResetKind) {
+        if let Some(record) = self.charges.at_outlet(&self.config.outlet) {
+            let transaction = record.charge.transaction_id;
+            if let Err(error) = self.stop(transaction, kind.stop_reason(), None).await {
+                tracing::error!(charge_point = self.id, %error, "the charge goes on over the reset");
+            }
+        }
+    }
+
+    async fn set_available(&self, connector: u32, available: bool) -> AvailabilityAnswer {
+        if connector > 1 {
+            return AvailabilityAnswer::Rejected;
+        }
+        let (availability, status) = match available {
+            true => (Availability::Operative, ConnectorStatus::Available),
+            false => (Availability::Inoperative, ConnectorStatus::Unavailable),
+        };
+        *self.turn.lock().await = availability;
+        if self.charges.at_outlet(&self.config.outlet).is_some() {
+            return AvailabilityAnswer::Scheduled;
+        }
+        self.report_status(status).await;
+        AvailabilityAnswer::Accepted
+    }
+
+    async fn unlock(&self, _: u32) -> UnlockAnswer {
+        UnlockAnswer::NotSupported
+    }
+
+    async fn started(&self, charge: ChargeKey, _: i32, authorization: Authorization) {
+        let is_refused = !authorization.is_accepted();
+        if is_refused && self.config.authorization != Policy::Chain {
+            tracing::warn!(
+                charge_point = self.id,
+                "the central system refuses the charge"
+            );
+            if let Ok(transaction) = i32::try_from(charge.0) {
+                let stopped = self.stop(transaction, StopReason::DeAuthorized, None).await;
+                if let Err(error) = stopped {
+                    tracing::warn!(charge_point = self.id, %error, "it was over already");
+                }
+            }
+        }
+    }
+
+    async fn configuration_changed(&self, key: &str, value: &str) {
+        self.charges.keep_configuration(&self.id, key, value).await;
+    }
+}

@@ -1,0 +1,321 @@
+//! Wires everything together and runs until it is told to stop.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use ledger::node::{Node, NodeConfig, Outlet, stored_genesis};
+use ledger::store::{Engine, EngineThread, Store, Watch};
+use ocpp_bridge::session::Observation;
+use ocpp_bridge::v16::charge_point::{self, ChargePointConfig};
+use protocol::KeyPair;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::authorizer::Authorizer;
+use crate::charges::Charges;
+use crate::clock::Clock;
+use crate::config::{Config, ModbusChargerConfig};
+use crate::journal::StoreJournal;
+use crate::meters::Meters;
+use crate::modbus_charger::ModbusCharger;
+use crate::shell::Shell;
+use crate::uplink::{self, Uplink};
+use crate::{identity, local_api, receipts, southbound};
+
+const STORE_FILE: &str = "gateway.redb";
+const RECEIPTS_DIR: &str = "receipts";
+
+/// Runs a gateway.
+///
+/// # Errors
+/// What stopped it, or kept it from starting.
+pub(crate) fn run(config: Config, watch: Arc<dyn Watch>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(Gateway::start(config, watch))?
+}
+
+struct Gateway {
+    config: Arc<Config>,
+    engine: Engine<Node>,
+    store: Arc<Store>,
+    charges: Arc<Charges>,
+    meters: Meters,
+}
+
+impl Gateway {
+    async fn start(config: Config, watch: Arc<dyn Watch>) -> anyhow::Result<anyhow::Result<()>> {
+        let state_dir = config.state_dir.clone();
+        std::fs::create_dir_all(&state_dir)
+            .with_context(|| format!("cannot make the state directory {}", state_dir.display()))?;
+        // Before anything is begun: a port that is taken is the operator's to free.
+        let ocpp = listen(config.ocpp, "ocpp.listen").await?;
+        let api = listen(config.local_api, "local_api.listen").await?;
+        let store = Arc::new(Store::open(&state_dir.join(STORE_FILE))?);
+        let key = identity::load_or_make(&state_dir)?;
+        check_chain(&config, &store)?;
+        receipts::restore(&state_dir.join(RECEIPTS_DIR), &store)?;
+
+        let clock = Clock::default();
+        let authorizer = Authorizer::default();
+        let (outgoing, queue) = mpsc::channel(uplink::QUEUE);
+        let shell = Shell {
+            clock: clock.clone(),
+            authorizer: authorizer.clone(),
+            uplink: outgoing,
+            receipts_dir: state_dir.join(RECEIPTS_DIR),
+        };
+        let node = Node::load(key.clone(), node_config(&config), &store)?;
+        check_key(&config, &node, &key)?;
+        let (engine, thread) = Engine::start(node, Arc::clone(&store), shell, watch)?;
+        let uplink = Uplink {
+            config: config.provider.clone(),
+            key,
+            clock: clock.clone(),
+            genesis: stored_genesis(&store)?,
+            engine: engine.clone(),
+            outgoing: queue,
+        };
+        let config = Arc::new(config);
+        let meters = Meters::start(&config.meters, &clock);
+        let charges = Arc::new(Charges::load(
+            Arc::clone(&config),
+            engine.clone(),
+            Arc::clone(&store),
+            clock,
+            meters.clone(),
+            authorizer,
+        )?);
+        tokio::spawn(uplink.run());
+        let gateway = Self {
+            config,
+            engine,
+            store,
+            charges,
+            meters,
+        };
+        gateway.serve(ocpp, api).await?;
+        Ok(gateway.wait(thread).await)
+    }
+
+    async fn serve(
+        &self,
+        ocpp: Option<TcpListener>,
+        api: Option<TcpListener>,
+    ) -> anyhow::Result<()> {
+        let modbus_chargers = self.start_modbus_chargers()?;
+        self.follow_meters(&modbus_chargers);
+        let mut addresses = Vec::new();
+        if let Some(listener) = ocpp {
+            addresses.push(format!(
+                "listening for OCPP chargers on ws://{}/ocpp/",
+                listener.local_addr()?
+            ));
+            let (config, charges) = (Arc::clone(&self.config), Arc::clone(&self.charges));
+            tokio::spawn(southbound::serve(listener, config, charges));
+        }
+        if let Some(listener) = api {
+            addresses.push(format!("local API on http://{}", listener.local_addr()?));
+            let api = local_api::Api {
+                engine: self.engine.clone(),
+                charges: Arc::clone(&self.charges),
+                meters: self.meters.clone(),
+                modbus_chargers,
+            };
+            tokio::spawn(local_api::serve(listener, api));
+        }
+        let mut out = std::io::stdout().lock();
+        for line in addresses {
+            // Nobody may be reading.
+            let _ = writeln!(out, "{line}");
+        }
+        let _ = writeln!(out, "gateway is running");
+        let _ = out.flush();
+        Ok(())
+    }
+
+    fn start_modbus_chargers(&self) -> anyhow::Result<Arc<BTreeMap<String, Arc<ModbusCharger>>>> {
+        let mut chargers = BTreeMap::new();
+        for (id, config) in &self.config.modbus_chargers {
+            let (handle, inbox) = match config.central_system {
+                Some(_) => {
+                    let (handle, inbox) = charge_point::channel();
+                    (Some(handle), Some(inbox))
+                }
+                None => (None, None),
+            };
+            let charges = Arc::clone(&self.charges);
+            let charger = Arc::new(ModbusCharger::new(id, config.clone(), charges, handle));
+            if let (Some(inbox), Some(url)) = (inbox, &config.central_system) {
+                self.show(id, url, config, &charger, inbox)?;
+            }
+            let recovering = Arc::clone(&charger);
+            tokio::spawn(async move {
+                if let Err(error) = recovering.recover().await {
+                    tracing::error!(%error, "a charge interrupted by the last stop is not closed yet");
+                }
+            });
+            chargers.insert(id.clone(), charger);
+        }
+        Ok(Arc::new(chargers))
+    }
+
+    /// Shows a charger to its central system.
+    fn show(
+        &self,
+        id: &str,
+        url: &str,
+        config: &ModbusChargerConfig,
+        charger: &Arc<ModbusCharger>,
+        inbox: charge_point::Inbox,
+    ) -> anyhow::Result<()> {
+        let mut face = ChargePointConfig::new(url, id, "Charge Gateway", "Modbus outlet");
+        face.firmware = Some(env!("CARGO_PKG_VERSION").to_owned());
+        let meter = self.config.outlets[&config.outlet].meter.as_ref();
+        let map = meter.map(|meter| self.config.meters[meter].map);
+        face.meter_type = map.map(|map| map.model().chars().take(25).collect());
+        face.configuration = self.charges.configuration(id)?;
+        let journal = StoreJournal::new(self.engine.clone(), Arc::clone(&self.store), id);
+        let (id, host) = (id.to_owned(), Arc::clone(charger));
+        tokio::spawn(async move {
+            if let Err(error) = charge_point::run(face, host, journal, inbox).await {
+                tracing::error!(charge_point = id, %error, "the link to the central system has ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Gives every reading to the charge at its outlet.
+    fn follow_meters(&self, chargers: &BTreeMap<String, Arc<ModbusCharger>>) {
+        for (outlet, config) in &self.config.outlets {
+            let meter = config.meter.as_deref();
+            let Some(mut states) = meter.and_then(|meter| self.meters.follow(meter)) else {
+                continue;
+            };
+            let (outlet, charges) = (outlet.clone(), Arc::clone(&self.charges));
+            let charger = chargers.values().find(|c| c.outlet() == outlet).cloned();
+            tokio::spawn(async move {
+                while states.changed().await.is_ok() {
+                    let state = states.borrow_and_update().clone();
+                    let Some(reading) = state.reading.filter(|_| state.fault.is_none()) else {
+                        continue;
+                    };
+                    if charges.observe_meter(&outlet, &reading).await.is_err() {
+                        return;
+                    }
+                    if let Some(charger) = &charger {
+                        let observation = Observation {
+                            at: reading.taken_at,
+                            register: Some(reading.register),
+                            power: reading.power,
+                        };
+                        charger.observed(observation).await;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Runs until a signal comes, or until the engine's disk fails.
+    async fn wait(&self, thread: EngineThread) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut ended = tokio::task::spawn_blocking(move || thread.join());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            ended = &mut ended => return outcome(ended),
+        }
+        tracing::info!("stopping; running charges are kept");
+        self.engine.stop();
+        outcome(ended.await)
+    }
+}
+
+fn outcome(
+    ended: Result<
+        std::thread::Result<Result<(), ledger::store::StoreError>>,
+        tokio::task::JoinError,
+    >,
+) -> anyhow::Result<()> {
+    match ended {
+        Ok(Ok(result)) => {
+            result.context("the gateway stops before it promises what it cannot keep")
+        }
+        Ok(Err(_)) | Err(_) => {
+            bail!("the engine has failed; this is a bug, please report it with the log")
+        }
+    }
+}
+
+async fn listen(address: Option<SocketAddr>, key: &str) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; free it, or set another {key} in the configuration")
+    })?;
+    Ok(Some(listener))
+}
+
+/// A state directory is of one chain for ever.
+fn check_chain(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let Some(genesis) = stored_genesis(store)? else {
+        return Ok(());
+    };
+    if config
+        .provider
+        .key
+        .is_some_and(|pinned| pinned != genesis.provider_key)
+    {
+        bail!(
+            "the state directory {} belongs to the chain of provider {}, not of provider.key; use \
+             another state_dir for another provider",
+            config.state_dir.display(),
+            genesis.provider_key
+        );
+    }
+    Ok(())
+}
+
+/// The key file and the state of one directory belong together.
+fn check_key(config: &Config, node: &Node, key: &KeyPair) -> anyhow::Result<()> {
+    let accounts = node.state().map(|state| &state.nodes);
+    let account = accounts.and_then(|nodes| nodes.get(&node.id()?));
+    if account.is_some_and(|account| account.key != key.public()) {
+        bail!(
+            "the key in {} is not the one its state was made with; restore both from one backup",
+            config.state_dir.display()
+        );
+    }
+    Ok(())
+}
+
+fn node_config(config: &Config) -> NodeConfig {
+    let outlets = config.outlets.iter().map(|(name, outlet)| Outlet {
+        name: name.clone(),
+        owner: outlet.owner.clone(),
+        meter: match &outlet.meter {
+            Some(meter) => config.meters[meter].map.id().to_owned(),
+            None => "charger's own".to_owned(),
+        },
+    });
+    NodeConfig {
+        chargers: config.chargers.clone(),
+        outlets: outlets.collect(),
+    }
+}
+
+/// The path of a state directory's store, for programs that look at it when the gateway is down.
+#[must_use]
+pub fn store_path(state_dir: &Path) -> std::path::PathBuf {
+    state_dir.join(STORE_FILE)
+}

@@ -1,0 +1,108 @@
+//! Between the node's rules and the world: carries out what the engine's machine wants.
+
+use std::path::PathBuf;
+
+use ledger::node::{Effect, Event, Input, Node};
+use ledger::store::{Store, Surroundings};
+use protocol::UnixMillis;
+use tokio::sync::mpsc;
+
+use crate::authorizer::Authorizer;
+use crate::clock::Clock;
+use crate::receipts;
+use crate::uplink::Outgoing;
+
+/// What surrounds the node's machine.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) clock: Clock,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) uplink: mpsc::Sender<Outgoing>,
+    pub(crate) receipts_dir: PathBuf,
+}
+
+impl Surroundings<Node> for Shell {
+    fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    fn tick(&self) -> Input {
+        Input::Tick
+    }
+
+    fn wake_at(&self, effect: &Effect) -> Option<UnixMillis> {
+        match effect {
+            Effect::WakeAt(at) => Some(*at),
+            _ => None,
+        }
+    }
+
+    fn carry_out(&mut self, _: &Store, effect: Effect) {
+        match effect {
+            Effect::Send(frame) => self.queue(Outgoing::Frame(frame)),
+            Effect::Call(request) => self.queue(Outgoing::Call(request)),
+            Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
+            Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
+            Effect::Notify(event) => self.notify(&event),
+            // The engine sets its own alarm.
+            Effect::WakeAt(_) => {}
+        }
+    }
+}
+
+impl Shell {
+    /// A full queue means a provider slower than its charges: the uplink then begins a new link,
+    /// and everything that still matters is sent again.
+    fn queue(&self, outgoing: Outgoing) {
+        if self.uplink.try_send(outgoing).is_err() {
+            tracing::warn!("the provider is too slow; the link begins anew");
+        }
+    }
+
+    fn notify(&self, event: &Event) {
+        match event {
+            Event::Final { seq, receipt } => {
+                tracing::info!(seq, "charge is final");
+                if let Err(error) = receipts::keep(&self.receipts_dir, *seq, receipt) {
+                    tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
+                }
+            }
+            Event::Held { outlet, reason } => {
+                tracing::warn!(
+                    outlet,
+                    reason,
+                    "charge held; it is not billed until it is released"
+                );
+            }
+            Event::Refused { seq, reason } => {
+                tracing::error!(
+                    seq,
+                    reason,
+                    "the provider refuses a charge; it and those after it wait"
+                );
+            }
+            Event::InvalidBlock { height, reason } => {
+                tracing::error!(
+                    height,
+                    reason,
+                    "the provider sealed an invalid block; it is kept as proof"
+                );
+            }
+            Event::BrokenReceipt { height, profile } => {
+                tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
+            }
+            Event::Restored { provider, here } => {
+                tracing::error!(
+                    provider,
+                    here,
+                    "this state directory is older than what the provider has from this node; \
+                     charges in it are held"
+                );
+            }
+            Event::NotRegistered { status } => {
+                tracing::warn!(?status, "the provider did not let a configured idTag in");
+            }
+            other => tracing::warn!(?other, "the node reports"),
+        }
+    }
+}
