@@ -282,6 +282,10 @@ async fn a_reset_ends_the_charges_then_boots_again() {
     assert_eq!(answer, json!({"status": "Accepted"}));
     outlet.host.heard("reset Soft").await;
     assert_eq!(central.count("boot Acme"), 1);
+    let stop = central
+        .call("RemoteStopTransaction", json!({"transactionId": 1}))
+        .await;
+    assert_eq!(stop, json!({"status": "Rejected"}));
 
     outlet
         .report(ended_by(StopReason::SoftReset, 1, 10, 11_000))

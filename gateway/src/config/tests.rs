@@ -28,11 +28,11 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 46: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 42: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
-        "gateway.toml, line 21: unknown key `localapi`; did you mean `local_api`?",
+        "gateway.toml, line 20: unknown key `localapi`; did you mean `local_api`?",
     );
 }
 

@@ -151,3 +151,18 @@ async fn an_unreadable_authorization_is_no_authorization() {
         "{answer:?}"
     );
 }
+
+#[tokio::test]
+async fn a_status_that_was_cut_off_is_said_again() {
+    let central = Bare::start().await;
+    let _outlet = Outlet::impatient(&central.url, &[]);
+    let mut connection = central.admit().await;
+    expect(&mut connection, "BootNotification", accepted()).await;
+    cut_at(connection, "StatusNotification").await;
+
+    let mut connection = central.admit().await;
+    for connector in 0..2 {
+        let status = expect(&mut connection, "StatusNotification", Ok(json!({}))).await;
+        assert_eq!(status["connectorId"], connector);
+    }
+}

@@ -54,8 +54,9 @@ struct Actor<S> {
     socket: Socket<S>,
     options: LinkOptions,
     commands: mpsc::Receiver<Command>,
-    answers: mpsc::Receiver<Frame>,
-    answer_places: mpsc::Sender<Frame>,
+    // Boxed: a channel sets aside room for 32 at once, for every idle link.
+    answers: mpsc::Receiver<Box<Frame>>,
+    answer_places: mpsc::Sender<Box<Frame>>,
     events: mpsc::Sender<Event>,
     outstanding: Option<Outstanding>,
     waiting: VecDeque<QueuedCall>,

@@ -34,11 +34,11 @@ pub struct IncomingCall {
 pub struct Responder {
     id: MessageId,
     // Room for the answer is reserved before the call is delivered, so answering never waits.
-    place: Option<mpsc::OwnedPermit<Frame>>,
+    place: Option<mpsc::OwnedPermit<Box<Frame>>>,
 }
 
 impl Responder {
-    pub(super) fn new(id: MessageId, place: mpsc::OwnedPermit<Frame>) -> Self {
+    pub(super) fn new(id: MessageId, place: mpsc::OwnedPermit<Box<Frame>>) -> Self {
         Self {
             id,
             place: Some(place),
@@ -60,10 +60,10 @@ impl Responder {
             return;
         };
         let id = self.id.clone();
-        place.send(match answer {
+        place.send(Box::new(match answer {
             Ok(payload) => Frame::CallResult { id, payload },
             Err(error) => Frame::CallError { id, error },
-        });
+        }));
     }
 }
 

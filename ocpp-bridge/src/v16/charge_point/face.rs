@@ -233,13 +233,10 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
     }
 
     /// What to say next, if anything.
-    pub(super) async fn next_purpose(
-        &mut self,
-        now: Instant,
-    ) -> Result<Option<Purpose>, JournalError> {
+    pub(super) fn next_purpose(&mut self, now: Instant) -> Option<Purpose> {
         if self.registration != Registration::Accepted && now >= self.next_boot {
             self.triggers.retain(|trigger| *trigger != Trigger::Boot);
-            return Ok(Some(Purpose::Boot));
+            return Some(Purpose::Boot);
         }
         // A charge point that is not accepted says what it is told to say, nothing else.
         let may_say_triggered = matches!(
@@ -247,23 +244,23 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
             Registration::Pending | Registration::Accepted
         );
         if may_say_triggered && let Some(purpose) = self.next_triggered() {
-            return Ok(Some(purpose));
+            return Some(purpose);
         }
         if self.registration != Registration::Accepted {
-            return Ok(None);
+            return None;
         }
         if let Some((id_tag, reply)) = self.asks.pop_front() {
-            return Ok(Some(Purpose::Authorize(id_tag, reply)));
+            return Some(Purpose::Authorize(id_tag, reply));
         }
         // Put back if it does not arrive.
         if let Some(connector) = self.unsaid.pop_first() {
-            return Ok(Some(Purpose::Status(connector)));
+            return Some(Purpose::Status(connector));
         }
-        if now >= self.retry_at && self.has_sendable_head().await? {
-            return Ok(Some(Purpose::Transaction));
+        if now >= self.retry_at && self.queue.head().is_some() {
+            return Some(Purpose::Transaction);
         }
         let heartbeat_due = self.heartbeat_at().is_some_and(|due| now >= due);
-        Ok(heartbeat_due.then_some(Purpose::Heartbeat))
+        heartbeat_due.then_some(Purpose::Heartbeat)
     }
 
     fn next_triggered(&mut self) -> Option<Purpose> {
@@ -273,25 +270,6 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
             Trigger::Status(connector) => Purpose::Status(connector),
             Trigger::Meter(connector) => Purpose::Meter(connector),
         })
-    }
-
-    /// Gives up what cannot be sent: a message of a transaction that never got its id.
-    async fn has_sendable_head(&mut self) -> Result<bool, JournalError> {
-        loop {
-            let charge = match self.queue.head() {
-                None => return Ok(false),
-                Some(Entry::Start { .. } | Entry::Known { .. }) => return Ok(true),
-                Some(Entry::Meter { charge, .. } | Entry::Stop { charge, .. }) => *charge,
-            };
-            if self.queue.transaction_id(charge).is_some() {
-                return Ok(true);
-            }
-            tracing::error!(
-                charge = charge.0,
-                "the central system never opened this transaction; its message is dropped"
-            );
-            self.queue.drop_head().await?;
-        }
     }
 
     fn heartbeat_at(&self) -> Option<Instant> {

@@ -73,6 +73,7 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
         meter_call(connector, transaction, &reading, "Trigger")
     }
 
+    /// `None` where the transaction never got its id.
     fn transaction_call(&self) -> Option<Call> {
         match self.queue.head()? {
             // Not rust-ocpp's type: its registers are 32 bits wide.
@@ -96,8 +97,13 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
                 connector,
                 observation,
             } => {
-                let transaction = self.queue.transaction_id(*charge);
-                meter_call(*connector, transaction, observation, "Sample.Periodic")
+                let transaction = self.queue.transaction_id(*charge)?;
+                meter_call(
+                    *connector,
+                    Some(transaction),
+                    observation,
+                    "Sample.Periodic",
+                )
             }
             stop @ Entry::Stop { .. } => self.stop_call(stop),
             Entry::Known { .. } => None,

@@ -221,12 +221,14 @@ impl<H: ChargePointHost, J: Journal> Face<H, J> {
         &mut self,
         now: Instant,
     ) -> Result<Option<(Purpose, &'static str, Json)>, JournalError> {
-        while let Some(purpose) = self.next_purpose(now).await? {
+        while let Some(purpose) = self.next_purpose(now) {
             if let Some((action, payload)) = self.call_for(&purpose) {
                 return Ok(Some((purpose, action, payload)));
             }
             if matches!(purpose, Purpose::Transaction) {
-                // Nothing can be said of it, now or later.
+                tracing::error!(
+                    "the central system never opened this transaction; its message is dropped"
+                );
                 self.queue.drop_head().await?;
             }
         }
