@@ -6,7 +6,9 @@ use ocpp_bridge::v16::charge_point::AskError;
 use protocol::link::{self, CallFailure, Connection, Decision, Event, IncomingCall, LinkOptions};
 use protocol::rpc::{self, CallError, CallErrorCode, Json};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::outlet::{Outlet, began, ended, tag};
@@ -107,7 +109,7 @@ async fn a_start_without_a_transaction_id_is_repeated_then_given_up() {
 #[tokio::test]
 async fn what_was_sent_when_the_link_broke_is_sent_again() {
     let central = Bare::start().await;
-    let outlet = Outlet::impatient(&central.url, &[]);
+    let outlet = Outlet::start(&central.url);
     cut_at(central.admit().await, "BootNotification").await;
 
     let mut connection = central.admit().await;
@@ -165,4 +167,39 @@ async fn a_status_that_was_cut_off_is_said_again() {
         let status = expect(&mut connection, "StatusNotification", Ok(json!({}))).await;
         assert_eq!(status["connectorId"], connector);
     }
+}
+
+/// Passes one connection on to `target` until it freezes: open, but nothing moves.
+async fn freezing_proxy(listener: TcpListener, target: String, freeze: oneshot::Receiver<()>) {
+    let (mut near, _) = listener.accept().await.expect("a charge point");
+    let mut far = TcpStream::connect(target).await.expect("a central system");
+    tokio::select! {
+        _ = copy_bidirectional(&mut near, &mut far) => panic!("closed before it froze"),
+        _ = freeze => {}
+    }
+    // The charge point comes back once it has noticed.
+    let again = listener.accept().await;
+    drop((near, far, again));
+}
+
+#[tokio::test]
+async fn a_changed_ping_interval_finds_a_dead_link() {
+    let central = Bare::start().await;
+    let target = central.listener.local_addr().expect("bound").to_string();
+    let proxy = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let url = format!("ws://{}/ocpp", proxy.local_addr().expect("bound"));
+    let (freeze, frozen) = oneshot::channel();
+    let noticed = tokio::spawn(freezing_proxy(proxy, target, frozen));
+    let _outlet = Outlet::start(&url);
+    let mut connection = central.admit().await;
+    boot(&mut connection).await;
+
+    let change = rpc::to_json(&json!({"key": "WebSocketPingInterval", "value": "1"}));
+    let changed = connection.link.call("ChangeConfiguration", change).await;
+    assert_eq!(changed.expect("answered").get(), r#"{"status":"Accepted"}"#);
+    freeze.send(()).expect("the proxy runs");
+    let noticed = timeout(Duration::from_secs(8), noticed).await;
+    noticed
+        .expect("long before the 60 s of the old interval")
+        .expect("no panic");
 }

@@ -155,7 +155,7 @@ async fn a_stop_carries_register_reason_and_transaction_data() {
         ]}],
     });
     assert_eq!(ask(&host, "StopTransaction", &stop).await, Ok(json!({})));
-    let short = json!({"transactionId": -7, "meterStop": 1, "timestamp": NOW, "idTag": "X"});
+    let short = json!({"transactionId": -7, "meterStop": 1, "timestamp": NOW, "idTag": "X", "transactionData": null});
     let refused_tag = json!({"idTagInfo": {"status": "Invalid"}});
     assert_eq!(ask(&host, "StopTransaction", &short).await, Ok(refused_tag));
 
