@@ -27,7 +27,7 @@ const PATH: &str = "/billing";
 /// Links at once.
 const MAX_LINKS: usize = 10_000;
 /// Links at once that have not joined yet.
-const MAX_UNJOINED: usize = 256;
+const MAX_UNJOINED: usize = 1_024;
 /// How long a node may take to join.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a node may take to answer a call. Shorter than a node waits for the provider, because
@@ -214,6 +214,9 @@ async fn exchange(links: &Arc<Links>, id: LinkId, joined: Joined) {
     drop(registered);
 }
 
+/// Gives what the node sends to the engine. `input` blocks while the engine's queue is full, and
+/// that is wanted: the engine waits for no task here, and until it has caught up nobody should
+/// read more from a socket.
 async fn read(
     links: &Links,
     id: LinkId,
