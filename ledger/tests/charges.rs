@@ -1,0 +1,215 @@
+//! Charges on their way from the meter into a final block and onto a bill.
+
+mod support;
+
+use ledger::node::{self, Decision, Event};
+use protocol::message::Status;
+use support::{Network, site, wh};
+
+#[test]
+fn one_charge_becomes_final_on_all_nodes_and_the_bill_matches() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(11_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("HOUSEHOLD"), [(11_000, 440)]);
+    assert_eq!(net.credited("HOUSEHOLD"), (11_000, 330));
+    assert!(net.billed("FLEET").is_empty());
+    assert_eq!(net.receipts("household").len(), 1);
+}
+
+#[test]
+fn a_charge_at_another_groups_outlet_is_billed_to_the_payer_and_credited_to_the_owner() {
+    let mut net = Network::new();
+    let decision = net.present("household", "FLEET-1");
+    assert!(matches!(decision, Decision::Accepted { .. }), "{decision:?}");
+    net.charge("household", "FLEET-1", wh(5_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("FLEET"), [(5_000, 200)]);
+    assert_eq!(net.credited("HOUSEHOLD"), (5_000, 150));
+    assert!(net.billed("HOUSEHOLD").is_empty());
+    assert_eq!(net.credited("FLEET"), (0, 0));
+}
+
+#[test]
+fn charges_of_a_round_are_in_group_blocks_and_none_is_late() {
+    for interval_s in [1, 10, 60, 900] {
+        let mut net = Network::with_interval(interval_s);
+        net.present("household", "FLEET-1");
+        net.charge_at("household", "garage", "HOME-1", wh(1_000));
+        net.charge_at("household", "yard", "FLEET-1", wh(2_000));
+        net.run_rounds(3);
+        let lines: Vec<_> = net.blocks().into_iter().flat_map(|b| b.body.charges).collect();
+        assert_eq!(lines.len(), 2, "rounds of {interval_s} s");
+        assert!(lines.iter().all(|line| !line.late), "rounds of {interval_s} s");
+        net.assert_settled();
+    }
+}
+
+#[test]
+fn charges_that_end_while_the_link_is_down_are_billed_when_it_returns() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-2");
+    net.cut_link("household");
+    net.charge_at("household", "garage", "HOME-1", wh(1_000));
+    net.charge_at("household", "garage", "FLEET-2", wh(2_000));
+    net.charge_at("household", "garage", "HOME-1", wh(4_000));
+    net.run_rounds(5);
+    net.restore_link("household");
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (4_000, 160)]);
+    assert_eq!(net.billed("FLEET"), [(2_000, 80)]);
+}
+
+#[test]
+fn an_id_tag_nobody_registered_is_refused_and_a_charge_of_it_is_held() {
+    let mut net = Network::new();
+    let decision = net.present("household", "STRANGER");
+    assert_eq!(decision, Decision::Refused(Status::Invalid));
+    net.charge("household", "STRANGER", wh(700));
+    net.charge("household", "HOME-1", wh(300));
+    net.run_rounds(3);
+    assert_eq!(net.held("household").len(), 1);
+    assert_eq!(net.billed("HOUSEHOLD"), [(300, 12)], "the held one stops no other");
+    assert_eq!(net.node("household").charges().count(), 1, "and it is not lost");
+}
+
+#[test]
+fn a_register_below_the_last_charges_end_is_held() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(10_000));
+    let mut fallen = net.measure("household", "garage", "HOME-1", wh(500));
+    fallen.register_start = wh(100_000);
+    net.end_charge("household", fallen);
+    net.run_rounds(3);
+    assert_eq!(net.held("household").len(), 1);
+    assert_eq!(net.billed("HOUSEHOLD"), [(10_000, 400)]);
+}
+
+#[test]
+fn a_charge_before_its_groups_grant_is_held_and_stops_no_other() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-1");
+    let mut early = net.measure("household", "garage", "FLEET-1", wh(500));
+    early.start.0 -= 3_600;
+    net.end_charge("household", early);
+    net.charge_at("household", "yard", "FLEET-1", wh(900));
+    net.run_rounds(3);
+    assert_eq!(net.held("household").len(), 1);
+    assert_eq!(net.billed("FLEET"), [(900, 36)]);
+}
+
+#[test]
+fn a_charger_its_group_does_not_allow_any_more_is_held_and_stops_no_other() {
+    let mut net = Network::new();
+    // The fleet's gateway forgets the charger: its parent answers Invalid from now on.
+    let index = net.index("fleet");
+    net.gateways[index].config = site("FLEET", &["FLEET-1"], &["depot"]);
+    net.crash("fleet");
+    net.restart("fleet");
+    net.charge("household", "FLEET-2", wh(500));
+    net.charge_at("household", "yard", "HOME-1", wh(600));
+    net.run_rounds(3);
+    assert_eq!(net.held("household").len(), 1);
+    assert_eq!(net.billed("HOUSEHOLD"), [(600, 24)]);
+}
+
+#[test]
+fn a_parent_that_is_away_is_asked_again_when_it_returns() {
+    let mut net = Network::new();
+    net.cut_link("fleet");
+    let decision = net.present("household", "FLEET-1");
+    assert_eq!(decision, Decision::Refused(Status::Pending));
+    net.charge("household", "FLEET-1", wh(800));
+    net.run_rounds(2);
+    assert!(net.held("household").is_empty(), "a parent may return");
+    net.restore_link("fleet");
+    // The grant reaches back five minutes; the charge began two minutes before it ended.
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("FLEET"), [(800, 32)]);
+}
+
+#[test]
+fn two_charges_in_one_round_at_two_outlets_of_a_node_are_billed_in_turn() {
+    let mut net = Network::new();
+    net.charge_at("household", "garage", "HOME-1", wh(1_000));
+    net.charge_at("household", "yard", "HOME-1", wh(3_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    let with_charges = net.blocks().into_iter().filter(|b| !b.body.charges.is_empty());
+    assert_eq!(with_charges.count(), 1);
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (3_000, 120)]);
+}
+
+#[test]
+fn a_charge_reported_twice_is_billed_once_even_after_it_is_final_and_after_a_restart() {
+    let mut net = Network::new();
+    let charge = net.measure("household", "garage", "HOME-1", wh(1_000));
+    net.end_charge("household", charge.clone());
+    net.end_charge("household", charge.clone());
+    net.run_rounds(3);
+    net.end_charge("household", charge.clone());
+    net.crash("household");
+    net.restart("household");
+    net.end_charge("household", charge);
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40)]);
+    assert!(net.held("household").is_empty());
+}
+
+#[test]
+fn a_charge_the_gateway_doubts_is_held_with_its_reason() {
+    let mut net = Network::new();
+    let mut doubted = net.measure("household", "garage", "HOME-1", wh(1_000));
+    doubted.hold = Some("meter serial changed".to_owned());
+    net.end_charge("household", doubted);
+    net.run_rounds(2);
+    assert_eq!(net.held("household"), ["meter serial changed"]);
+    assert!(net.billed("HOUSEHOLD").is_empty());
+}
+
+#[test]
+fn a_node_older_than_the_provider_holds_what_it_has_not_signed() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(3);
+    net.lose_state("household");
+    let mut forgotten = net.measure("household", "garage", "HOME-1", wh(1_000));
+    forgotten.register_start = wh(100_000);
+    net.gateways[0].is_cut = true;
+    net.end_charge("household", forgotten);
+    net.restore_link("household");
+    net.run_rounds(1);
+    let restored = |event: &Event| matches!(event, Event::Restored { provider: 1, here: 0 });
+    assert!(net.gateway("household").events.iter().any(restored));
+    assert_eq!(net.held("household").len(), 1);
+    // What is measured from now on is billed under new numbers.
+    net.charge("household", "HOME-1", wh(2_000));
+    net.run_rounds(3);
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80)]);
+}
+
+#[test]
+fn a_link_to_another_chain_changes_nothing() {
+    let mut net = Network::new();
+    let before = net.node("household").id();
+    let mut genesis = net.genesis.clone();
+    genesis.time.0 += 1;
+    let ack = protocol::message::JoinAck {
+        node: protocol::NodeId(9),
+        current_time: net.now,
+        last_seq: 40,
+        tip: 40,
+    };
+    net.cut_link("household");
+    net.to_node(0, node::Input::LinkUp { genesis, ack });
+    assert_eq!(net.node("household").id(), before);
+    net.restore_link("household");
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(3);
+    net.assert_settled();
+}
