@@ -96,7 +96,8 @@ async fn serve_link(
     stream: TcpStream,
     unjoined: OwnedSemaphorePermit,
 ) {
-    let joining = join(&links, id, stream);
+    // Boxed, so that its memory is given back: a joined link lives long and should be small.
+    let joining = Box::pin(join(&links, id, stream));
     let joined = match tokio::time::timeout(JOIN_TIMEOUT, joining).await {
         Ok(Some(joined)) => joined,
         Ok(None) => return,
@@ -297,7 +298,7 @@ async fn send(
     link: &Link,
     mut outgoing: mpsc::Receiver<Outgoing>,
     open_calls: &OpenCalls,
-    asks: mpsc::Sender<(u64, Request)>,
+    asks: mpsc::Sender<(u64, Box<Request>)>,
 ) {
     while let Some(next) = outgoing.recv().await {
         let goes_on = match next {
@@ -310,7 +311,7 @@ async fn send(
                 true
             }
             Outgoing::Ask { call, request } => {
-                asks.try_send((call, *request)).is_ok() || unanswered(links, call).is_ok()
+                asks.try_send((call, request)).is_ok() || unanswered(links, call).is_ok()
             }
             // Taken before the link came here; a second Join never reaches the engine.
             Outgoing::Joined(_) => true,
@@ -359,7 +360,7 @@ async fn send_blocks(links: &Links, link: &Link, from: u64, count: u64) -> bool 
 async fn ask(
     links: &Links,
     link: &Link,
-    mut waiting: mpsc::Receiver<(u64, Request)>,
+    mut waiting: mpsc::Receiver<(u64, Box<Request>)>,
 ) -> Result<(), Stopped> {
     while let Some((call, request)) = waiting.recv().await {
         let answer = link
