@@ -1,6 +1,6 @@
 //! The northbound face: a charge point at an existing central system, for an outlet without OCPP.
 //!
-//! The gateway owns the charges and [reports](ChargePointHandle::report) them; [`run`] tells the
+//! The gateway owns the charges and [reports](ChargePointHandle::report) them; [`run()`] tells the
 //! central system, in order, with their original times, however often the link is lost: what
 //! belongs to a transaction waits in a [`Journal`] until it is confirmed. What the central system
 //! asks for goes to a [`ChargePointHost`].

@@ -72,7 +72,7 @@ pub(super) enum Input {
     Authorize(IdTag, oneshot::Sender<Result<Authorization, AskError>>),
 }
 
-/// What [`run`](super::run) reads from.
+/// What [`run`](super::run()) reads from.
 pub struct Inbox(pub(super) mpsc::Receiver<Input>);
 
 /// Makes the two ends of the way to the face; the face ends when the last handle is dropped.
