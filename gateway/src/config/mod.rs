@@ -224,7 +224,12 @@ impl Check<'_> {
             )?;
         }
         let mut config = Config {
-            state_dir: raw.state_dir,
+            // A relative path lies beside the file, wherever the gateway is started.
+            state_dir: self
+                .file
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(raw.state_dir),
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,

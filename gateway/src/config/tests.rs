@@ -43,7 +43,7 @@ fn a_value_that_cannot_be_used_is_named_with_what_can() {
         "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are eastron-sdm630",
     );
     check(
-        ("ws://127.0.0.1:7400/billing", "http://127.0.0.1:7400"),
+        ("ws://127.0.0.1:9650/billing", "http://127.0.0.1:7400"),
         "gateway.toml: provider.url = \"http://127.0.0.1:7400\" cannot be used; write \
          ws://HOST:PORT/PATH (wss:// is not supported yet; use a TLS tunnel)",
     );
