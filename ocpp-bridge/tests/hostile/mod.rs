@@ -203,3 +203,24 @@ async fn a_changed_ping_interval_finds_a_dead_link() {
         .expect("long before the 60 s of the old interval")
         .expect("no panic");
 }
+
+#[tokio::test]
+async fn a_reset_does_not_wait_for_ever_for_an_answer() {
+    let central = Bare::start().await;
+    let outlet = Outlet::impatient(&central.url, &[]);
+    let mut connection = central.admit().await;
+    boot(&mut connection).await;
+    outlet.report(began(1, 10_000)).await;
+    let start = next_call(&mut connection).await;
+    assert_eq!(start.action, "StartTransaction");
+    let reset = rpc::to_json(&json!({"type": "Hard"}));
+    let answer = connection
+        .link
+        .call("Reset", reset)
+        .await
+        .expect("answered");
+    assert_eq!(answer.get(), r#"{"status":"Accepted"}"#);
+
+    let again = timeout(Duration::from_secs(5), central.admit()).await;
+    boot(&mut again.expect("in time")).await;
+}

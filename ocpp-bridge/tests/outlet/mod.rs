@@ -81,7 +81,7 @@ impl Outlet {
         Self::with_journal(url, MemoryJournal::default(), keys)
     }
 
-    /// Boots again 20 ms after a boot that failed.
+    /// Boots again 20 ms after a boot that failed; a reset waits 200 ms.
     pub(crate) fn impatient(url: &str, keys: &[(&str, &str)]) -> Self {
         Self::run(
             url,
@@ -98,6 +98,7 @@ impl Outlet {
     fn run(url: &str, journal: MemoryJournal, keys: &[(&str, &str)], boot_retry: Duration) -> Self {
         let mut config = ChargePointConfig::new(url, "CP 1/ä", "Acme", "Outlet");
         config.boot_retry = boot_retry;
+        config.reset_timeout = boot_retry * 10;
         config.backoff_first = Duration::from_millis(20);
         config.backoff_max = Duration::from_millis(50);
         config.configuration = keys

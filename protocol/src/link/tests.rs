@@ -475,6 +475,24 @@ async fn what_was_answered_before_a_close_still_arrives() {
 }
 
 #[tokio::test]
+async fn an_answer_goes_out_before_the_call_it_promises() {
+    let (mut rogue, mut server) = Rogue::at_our_server(&options()).await;
+    for _ in 0..20 {
+        rogue.send(r#"[2,"a","TriggerMessage",{}]"#).await;
+        let call = next_call(&mut server).await;
+        call.responder.answer(Ok(rpc::empty()));
+        // Polled in this order, both wait for the link's task at once.
+        let promised = server.link.call("Heartbeat", rpc::empty());
+        let (answered, ()) = tokio::join!(promised, async {
+            assert_eq!(rogue.text().await, r#"[3,"a",{}]"#);
+            let id = rogue.call_id().await;
+            rogue.send(&format!(r#"[3,"{id}",{{}}]"#)).await;
+        });
+        assert!(answered.is_ok());
+    }
+}
+
+#[tokio::test]
 async fn a_link_closes_when_nobody_listens_any_more() {
     let (client, mut server) = pair(&options(), &options()).await;
     drop(client.events);
