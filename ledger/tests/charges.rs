@@ -22,7 +22,10 @@ fn one_charge_becomes_final_on_all_nodes_and_the_bill_matches() {
 fn a_charge_at_another_groups_outlet_is_billed_to_the_payer_and_credited_to_the_owner() {
     let mut net = Network::new();
     let decision = net.present("household", "FLEET-1");
-    assert!(matches!(decision, Decision::Accepted { .. }), "{decision:?}");
+    assert!(
+        matches!(decision, Decision::Accepted { .. }),
+        "{decision:?}"
+    );
     net.charge("household", "FLEET-1", wh(5_000));
     net.run_rounds(3);
     net.assert_settled();
@@ -40,9 +43,16 @@ fn charges_of_a_round_are_in_group_blocks_and_none_is_late() {
         net.charge_at("household", "garage", "HOME-1", wh(1_000));
         net.charge_at("household", "yard", "FLEET-1", wh(2_000));
         net.run_rounds(3);
-        let lines: Vec<_> = net.blocks().into_iter().flat_map(|b| b.body.charges).collect();
+        let lines: Vec<_> = net
+            .blocks()
+            .into_iter()
+            .flat_map(|b| b.body.charges)
+            .collect();
         assert_eq!(lines.len(), 2, "rounds of {interval_s} s");
-        assert!(lines.iter().all(|line| !line.late), "rounds of {interval_s} s");
+        assert!(
+            lines.iter().all(|line| !line.late),
+            "rounds of {interval_s} s"
+        );
         net.assert_settled();
     }
 }
@@ -72,8 +82,16 @@ fn an_id_tag_nobody_registered_is_refused_and_a_charge_of_it_is_held() {
     net.charge("household", "HOME-1", wh(300));
     net.run_rounds(3);
     assert_eq!(net.held("household").len(), 1);
-    assert_eq!(net.billed("HOUSEHOLD"), [(300, 12)], "the held one stops no other");
-    assert_eq!(net.node("household").charges().count(), 1, "and it is not lost");
+    assert_eq!(
+        net.billed("HOUSEHOLD"),
+        [(300, 12)],
+        "the held one stops no other"
+    );
+    assert_eq!(
+        net.node("household").charges().count(),
+        1,
+        "and it is not lost"
+    );
 }
 
 #[test]
@@ -139,7 +157,10 @@ fn two_charges_in_one_round_at_two_outlets_of_a_node_are_billed_in_turn() {
     net.charge_at("household", "yard", "HOME-1", wh(3_000));
     net.run_rounds(3);
     net.assert_settled();
-    let with_charges = net.blocks().into_iter().filter(|b| !b.body.charges.is_empty());
+    let with_charges = net
+        .blocks()
+        .into_iter()
+        .filter(|b| !b.body.charges.is_empty());
     assert_eq!(with_charges.count(), 1);
     assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (3_000, 120)]);
 }
@@ -184,7 +205,15 @@ fn a_node_older_than_the_provider_holds_what_it_has_not_signed() {
     net.end_charge("household", forgotten);
     net.restore_link("household");
     net.run_rounds(1);
-    let restored = |event: &Event| matches!(event, Event::Restored { provider: 1, here: 0 });
+    let restored = |event: &Event| {
+        matches!(
+            event,
+            Event::Restored {
+                provider: 1,
+                here: 0
+            }
+        )
+    };
     assert!(net.gateway("household").events.iter().any(restored));
     assert_eq!(net.held("household").len(), 1);
     // What is measured from now on is billed under new numbers.

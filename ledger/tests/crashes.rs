@@ -63,7 +63,10 @@ fn strike_everywhere(fault: impl Fn(usize) -> Fault, at_least: usize) {
         story(&mut net);
         check_end(&net, fault(occasion));
         if !net.faults.has_struck() {
-            assert!(occasion >= at_least, "the story has only {occasion} such moments");
+            assert!(
+                occasion >= at_least,
+                "the story has only {occasion} such moments"
+            );
             return;
         }
     }
@@ -89,20 +92,20 @@ fn the_provider_dies_before_everything_it_does() {
 
 #[test]
 fn a_node_dies_before_every_sync() {
-    strike_everywhere(|n| Fault::BeforeSync(HOUSEHOLD, n), 15);
-    strike_everywhere(|n| Fault::BeforeSync(FLEET, n), 10);
+    strike_everywhere(|n| Fault::BeforeSync(HOUSEHOLD, n), 10);
+    strike_everywhere(|n| Fault::BeforeSync(FLEET, n), 8);
 }
 
 #[test]
 fn a_node_dies_after_every_sync() {
-    strike_everywhere(|n| Fault::AfterSync(HOUSEHOLD, n), 15);
-    strike_everywhere(|n| Fault::AfterSync(FLEET, n), 10);
+    strike_everywhere(|n| Fault::AfterSync(HOUSEHOLD, n), 10);
+    strike_everywhere(|n| Fault::AfterSync(FLEET, n), 8);
 }
 
 #[test]
 fn a_node_dies_before_everything_it_does() {
-    strike_everywhere(|n| Fault::BeforeEffect(HOUSEHOLD, n), 30);
-    strike_everywhere(|n| Fault::BeforeEffect(FLEET, n), 20);
+    strike_everywhere(|n| Fault::BeforeEffect(HOUSEHOLD, n), 15);
+    strike_everywhere(|n| Fault::BeforeEffect(FLEET, n), 12);
 }
 
 #[test]

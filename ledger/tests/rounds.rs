@@ -29,7 +29,11 @@ fn a_parent_that_is_away_costs_nobody_a_charge() {
     net.cut_link("fleet");
     net.charge("household", "FLEET-1", wh(4_000));
     net.run_rounds(2);
-    let lines: Vec<_> = net.blocks().into_iter().flat_map(|b| b.body.charges).collect();
+    let lines: Vec<_> = net
+        .blocks()
+        .into_iter()
+        .flat_map(|b| b.body.charges)
+        .collect();
     assert_eq!(lines.len(), 1);
     assert!(lines[0].late);
     net.restore_link("fleet");
@@ -80,10 +84,15 @@ fn with_one_voter_its_ballot_makes_a_charge_final() {
     net.run_rounds(2);
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(1);
-    assert!(!net.bill("HOUSEHOLD").lines[0].is_final, "no ballot is in the chain yet");
+    assert!(
+        !net.bill("HOUSEHOLD").lines[0].is_final,
+        "no ballot is in the chain yet"
+    );
     net.run_rounds(2);
     net.assert_settled();
-    let proven = net.receipts("household")[0].verify(None).expect("it verifies");
+    let proven = net.receipts("household")[0]
+        .verify(None)
+        .expect("it verifies");
     assert_eq!((proven.voters, proven.votes), (1, 1));
     assert!(proven.is_self_attested());
 }
@@ -110,7 +119,9 @@ fn two_of_three_voters_make_a_charge_final() {
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(3);
     assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40)]);
-    let proven = net.receipts("household")[0].verify(None).expect("it verifies");
+    let proven = net.receipts("household")[0]
+        .verify(None)
+        .expect("it verifies");
     assert_eq!((proven.voters, proven.votes), (3, 2));
     net.restore_link("garden");
     net.run_rounds(2);
@@ -143,9 +154,16 @@ fn the_providers_clock_may_go_backwards_over_a_restart() {
     net.charge("household", "HOME-1", wh(3_000));
     net.run_rounds(8);
     net.assert_settled();
-    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80), (3_000, 120)]);
+    assert_eq!(
+        net.billed("HOUSEHOLD"),
+        [(1_000, 40), (2_000, 80), (3_000, 120)]
+    );
     let headers: Vec<_> = net.blocks().into_iter().map(|b| b.header.body).collect();
-    assert!(headers.windows(2).all(|h| h[0].time <= h[1].time && h[0].round < h[1].round));
+    assert!(
+        headers
+            .windows(2)
+            .all(|h| h[0].time <= h[1].time && h[0].round < h[1].round)
+    );
 }
 
 #[test]
@@ -172,7 +190,10 @@ fn a_dearer_tariff_between_receipt_and_seal_does_not_stop_the_provider() {
     net.start_provider();
     net.run_rounds(3);
     net.assert_settled();
-    assert_eq!(net.billed("HOUSEHOLD"), [(4_000_000_000, u64::from(u32::MAX))]);
+    assert_eq!(
+        net.billed("HOUSEHOLD"),
+        [(4_000_000_000, u64::from(u32::MAX))]
+    );
 }
 
 #[test]

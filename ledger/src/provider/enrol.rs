@@ -149,6 +149,10 @@ pub enum JoinRefusal {
 
 impl Provider {
     pub(super) fn create_token(&mut self, hash: Hash, groups: BTreeSet<IdTag>) {
+        // A token that was given out stays as it is: one that was used is not to be used again.
+        if self.registry.tokens.contains_key(&hash) {
+            return;
+        }
         for group_id in &groups {
             self.name_group(group_id);
         }

@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "each test file uses its own part"
 )]
 
@@ -76,6 +77,7 @@ pub struct Network {
     pub tamper: Option<fn(Frame) -> Option<Frame>>,
     /// The same towards the provider; `false` drops the frame.
     spoil: Option<Box<dyn Fn(&mut Frame) -> bool>>,
+    spoil_answers: Option<Box<dyn Fn(&mut Response)>>,
     pub faults: faults::Faults,
     queue: VecDeque<(usize, LinkId, Message)>,
     next_link: LinkId,
@@ -113,6 +115,7 @@ impl Network {
             provider_events: Vec::new(),
             tamper: None,
             spoil: None,
+            spoil_answers: None,
             faults: faults::Faults::default(),
             queue: VecDeque::new(),
             next_link: 1,
@@ -133,7 +136,15 @@ impl Network {
     pub fn add_gateway(&mut self, name: &'static str, config: NodeConfig, groups: &[&str]) {
         let groups: BTreeSet<IdTag> = groups.iter().map(|g| tag(g)).collect();
         let token = Hash::of(name.as_bytes());
-        self.to_provider(provider::Input::CreateToken { token, groups });
+        // The operator asks again until the command succeeds.
+        loop {
+            let groups = groups.clone();
+            self.to_provider(provider::Input::CreateToken { token, groups });
+            if self.provider.machine.is_some() {
+                break;
+            }
+            self.start_provider();
+        }
         let seed = [u8::try_from(self.gateways.len()).expect("few") + 10; 32];
         self.gateways.push(Gateway {
             name,
@@ -450,12 +461,17 @@ impl Network {
     fn node_effect(&mut self, index: usize, effect: node::Effect) {
         use node::Effect;
         let gateway = &mut self.gateways[index];
-        let spoil = self.spoil.as_ref();
+        let (spoil, spoil_answers) = (self.spoil.as_ref(), self.spoil_answers.as_ref());
         let input = |link| match effect.clone() {
             Effect::Send(mut frame) => spoil
                 .is_none_or(|spoil| spoil(&mut frame))
                 .then_some(provider::Input::Frame { link, frame }),
-            Effect::Reply { call, response } => Some(provider::Input::Answer { call, response }),
+            Effect::Reply { call, mut response } => {
+                if let (Some(spoil), Some(response)) = (spoil_answers, &mut response) {
+                    spoil(response);
+                }
+                Some(provider::Input::Answer { call, response })
+            }
             _ => None,
         };
         if let Some(link) = gateway.link
@@ -507,7 +523,9 @@ impl Network {
         while let Some(step) = machine.poll() {
             match step {
                 Step::Persist(write) => self.provider.store.commit(&[write]).expect("memory"),
-                Step::Effect(provider::Effect::Reply { call, response, .. }) if call == u64::MAX => {
+                Step::Effect(provider::Effect::Reply { call, response, .. })
+                    if call == u64::MAX =>
+                {
                     answer = response;
                 }
                 Step::Effect(_) => {}

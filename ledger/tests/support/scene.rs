@@ -3,10 +3,14 @@
 use ledger::block::Block;
 use ledger::frame::{Frame, SealedGroup};
 use ledger::node::{self, MeasuredCharge, NodeConfig, Outlet};
-use ledger::provider::{self, stored_blocks};
+use ledger::provider::{self, JoinRefusal, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
-use protocol::message::ChargeInfo;
-use protocol::{EnergyWh, GroupId, Hash, IdTag, PowerW, UnixMillis, UnixSeconds};
+use ledger::store::{Machine, Step};
+use protocol::message::{AuthorizeAck, ChargeInfo, Request, Response};
+use protocol::{
+    EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, UnixMillis,
+    UnixSeconds,
+};
 
 use super::Network;
 
@@ -173,7 +177,9 @@ impl Network {
     pub fn assert_settled(&self) {
         let state = self.provider().state();
         let content = self.blocks().into_iter().rev();
-        let newest = content.map(|b| b.header.body).find(|h| h.charges + h.records > 0);
+        let newest = content
+            .map(|b| b.header.body)
+            .find(|h| h.charges + h.records > 0);
         assert!(newest.is_none_or(|header| header.height <= state.final_height));
         for gateway in &self.gateways {
             let node = self.node(gateway.name);
@@ -184,7 +190,10 @@ impl Network {
                 proven.expect("the receipt verifies");
             }
         }
-        assert!(state == reloaded(self).state(), "the store tells another state");
+        assert!(
+            state == reloaded(self).state(),
+            "the store tells another state"
+        );
     }
 
     pub fn sealed_heights(&self) -> Vec<u64> {
@@ -225,6 +234,49 @@ impl Network {
             }
             true
         }));
+    }
+
+    /// A parent signs grants that are changed like this.
+    pub fn spoil_grants(&mut self, name: &str, spoil: fn(&mut Grant)) {
+        let key = self.gateway(name).key.clone();
+        let chain_id = self.genesis.chain_id();
+        self.spoil_answers = Some(Box::new(move |response| {
+            if let Response::Authorize(AuthorizeAck {
+                grant: Some(grant), ..
+            }) = response
+            {
+                spoil(&mut grant.body);
+                *grant = Signed::new(grant.body.clone(), &key, &chain_id);
+            }
+        }));
+    }
+
+    /// Asks a node as the provider would.
+    pub fn ask_node(&mut self, name: &str, request: Request) -> Option<Response> {
+        let index = self.index(name);
+        let machine = self.gateways[index].process.machine.as_mut();
+        let machine = machine.expect("it runs");
+        machine.handle(self.now, node::Input::Asked { call: 1, request });
+        let mut answer = None;
+        while let Some(step) = machine.poll() {
+            if let Step::Effect(node::Effect::Reply { response, .. }) = step {
+                answer = response;
+            }
+        }
+        answer
+    }
+
+    /// A stranger tries to join.
+    pub fn join(&mut self, key: PublicKey, token: Option<Hash>) -> Result<NodeId, JoinRefusal> {
+        let machine = self.provider.machine.as_mut().expect("it runs");
+        let link = u64::MAX;
+        machine.handle(self.now, provider::Input::Join { link, key, token });
+        while let Some(step) = machine.poll() {
+            if let Step::Effect(provider::Effect::Joined { result, .. }) = step {
+                return result.map(|ack| ack.node);
+            }
+        }
+        panic!("no answer to a join");
     }
 
     /// No group block reaches the provider.
