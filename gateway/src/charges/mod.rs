@@ -19,7 +19,7 @@ use protocol::{EnergyWh, Hash, IdTag, UnixMillis};
 use tokio::sync::oneshot;
 
 use crate::authorizer::Authorizer;
-use crate::clock::Clock;
+use crate::clock::{Clock, MAX_STEP_MS};
 use crate::config::Config;
 use crate::meters::{CheckedReading, Meters};
 pub(crate) use record::{Record, Source};
@@ -274,12 +274,14 @@ impl Charges {
         is_meant: impl Fn(&Record) -> bool,
         observations: &[Observation],
     ) -> Result<(), ChargeError> {
+        // A clock far ahead would make every later reading look late.
+        let latest = self.now().plus_ms(MAX_STEP_MS);
         let save = self.with(|running| {
             let record = running
                 .records
                 .values_mut()
                 .find(|record| is_meant(record))?;
-            for observation in observations {
+            for observation in observations.iter().filter(|o| o.at <= latest) {
                 record.charge.observe(observation);
             }
             record.is_save_due().then(|| {
