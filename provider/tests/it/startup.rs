@@ -20,6 +20,10 @@ fn it_starts_tells_its_addresses_and_stops_on_sigterm() {
         assert_eq!(mode.permissions().mode() & 0o777, 0o600, "{secret}");
     }
     running.stop();
+    assert!(
+        !site.state("addresses.json").exists(),
+        "nobody listens there"
+    );
     let line = site.refusal(&["chain", "show"]);
     assert!(line.contains("is not running"), "{line}");
 }
