@@ -177,8 +177,11 @@ proptest! {
     ) {
         let mut net = Network::new();
         let metered: u64 = actions.iter().map(|action| act(&mut net, action)).sum();
-        net.restore_link("household");
-        net.restore_link("fleet");
+        for name in ["household", "fleet"] {
+            // A new link forgets a refusal that a lie has earned.
+            net.cut_link(name);
+            net.restore_link(name);
+        }
         net.run_rounds(4);
         for gateway in &net.gateways {
             for charge in net.node(gateway.name).charges() {

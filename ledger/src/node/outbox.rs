@@ -359,7 +359,10 @@ impl Node {
     }
 
     pub(super) fn refused(&mut self, seq: u32, reason: String) {
-        if self.outbox.by_seq(seq).is_some() {
+        // What the provider has promised to seal it cannot refuse any more.
+        let is_open =
+            |charge: &mut Charge| matches!(charge.stage, Stage::Signed { receipt: None, .. });
+        if self.outbox.by_seq(seq).is_some_and(is_open) {
             self.outbox.refused = Some(seq);
             self.notify(Event::Refused { seq, reason });
         }
