@@ -235,7 +235,7 @@ fn a_link_to_another_chain_changes_nothing() {
         tip: 40,
     };
     net.cut_link("household");
-    net.to_node(0, node::Input::LinkUp { genesis, ack });
+    net.node_gets(0, node::Input::LinkUp { genesis, ack });
     assert_eq!(net.node("household").id(), before);
     net.restore_link("household");
     net.charge("household", "HOME-1", wh(1_000));

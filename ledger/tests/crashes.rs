@@ -33,7 +33,7 @@ fn is_accepted(net: &mut Network) -> bool {
         question: 1,
         id_tag: tag("FLEET-1"),
     };
-    net.to_node(index, question);
+    net.node_gets(index, question);
     net.settle();
     let accepted = |(_, decision): &_| matches!(decision, ledger::node::Decision::Accepted { .. });
     net.gateways[index].decisions.iter().any(accepted)

@@ -33,16 +33,16 @@ fn submitted() -> (Network, Submission) {
     (net, submission)
 }
 
-fn to_provider(net: &mut Network, name: &str, frame: Frame) {
+fn send_to_provider(net: &mut Network, name: &str, frame: Frame) {
     let link = net.gateway(name).link.expect("it is linked");
     let frame = Box::new(frame);
-    net.to_provider(provider::Input::Frame { link, frame });
+    net.provider_gets(provider::Input::Frame { link, frame });
     net.settle();
 }
 
-fn to_node(net: &mut Network, name: &str, frame: Frame) {
+fn send_to_node(net: &mut Network, name: &str, frame: Frame) {
     let index = net.index(name);
-    net.to_node(index, node::Input::Frame(Box::new(frame)));
+    net.node_gets(index, node::Input::Frame(Box::new(frame)));
     net.settle();
 }
 
@@ -56,21 +56,21 @@ fn refusals(net: &Network) -> usize {
 fn repeated_frames_change_nothing() {
     let (mut net, submission) = submitted();
     for _ in 0..3 {
-        to_provider(&mut net, "household", Frame::Profile(submission.clone()));
+        send_to_provider(&mut net, "household", Frame::Profile(submission.clone()));
     }
     net.run_rounds(3);
-    to_provider(&mut net, "household", Frame::Profile(submission));
+    send_to_provider(&mut net, "household", Frame::Profile(submission));
     for block in net.blocks() {
-        to_node(&mut net, "fleet", Frame::Block(Box::new(block.clone())));
+        send_to_node(&mut net, "fleet", Frame::Block(Box::new(block.clone())));
         for ballot in block.body.ballots {
-            to_provider(&mut net, "fleet", Frame::Ballot(ballot));
+            send_to_provider(&mut net, "fleet", Frame::Ballot(ballot));
         }
         for sealed in block.body.group_blocks {
             let sealed = ledger::frame::SealedGroup {
                 block: sealed,
                 profiles: Vec::new(),
             };
-            to_provider(&mut net, "household", Frame::GroupBlock(sealed));
+            send_to_provider(&mut net, "household", Frame::GroupBlock(sealed));
         }
     }
     net.run_rounds(3);
@@ -86,14 +86,14 @@ fn a_frame_from_the_wrong_node_changes_nothing() {
     let chain_id = net.genesis.chain_id();
     let mut stolen = submission.clone();
     stolen.profile.body.seq += 1;
-    to_provider(&mut net, "fleet", Frame::Profile(stolen));
+    send_to_provider(&mut net, "fleet", Frame::Profile(stolen));
     let ack = ProfileAck {
         group: net.group("HOUSEHOLD"),
         round,
         profile: submission.profile.hash(),
     };
     let fleet = net.gateway("fleet").key.clone();
-    to_provider(
+    send_to_provider(
         &mut net,
         "fleet",
         Frame::ProfileAck(Signed::new(ack, &fleet, &chain_id)),
@@ -104,7 +104,7 @@ fn a_frame_from_the_wrong_node_changes_nothing() {
         height: state.height,
         header: state.tip,
     };
-    to_provider(
+    send_to_provider(
         &mut net,
         "fleet",
         Frame::Ballot(Signed::new(ballot, &fleet, &chain_id)),
@@ -141,7 +141,7 @@ fn a_frame_of_the_wrong_direction_changes_nothing() {
         refused,
         block,
     ] {
-        to_provider(&mut net, "fleet", frame);
+        send_to_provider(&mut net, "fleet", frame);
     }
     let state = net.provider().state();
     let ballot = Ballot {
@@ -150,8 +150,8 @@ fn a_frame_of_the_wrong_direction_changes_nothing() {
         header: state.tip,
     };
     let ballot = Signed::new(ballot, &net.gateway("fleet").key, &chain_id);
-    to_node(&mut net, "fleet", Frame::Profile(submission));
-    to_node(&mut net, "fleet", Frame::Ballot(ballot));
+    send_to_node(&mut net, "fleet", Frame::Profile(submission));
+    send_to_node(&mut net, "fleet", Frame::Ballot(ballot));
     net.run_rounds(3);
     net.assert_settled();
 }
@@ -170,7 +170,7 @@ fn a_promise_for_the_end_of_time_does_not_stop_a_node() {
         profile: submission.profile,
         receipt,
     };
-    to_node(&mut net, "household", Frame::Witness(witnessed));
+    send_to_node(&mut net, "household", Frame::Witness(witnessed));
     net.run_rounds(3);
     net.assert_settled();
 }
@@ -192,7 +192,7 @@ fn a_receipt_for_another_profile_or_of_another_signer_is_none() {
     let chain_id = net.genesis.chain_id();
     for key in [provider_key(), net.gateway("fleet").key.clone()] {
         let receipt = Signed::new(receipt.clone(), &key, &chain_id);
-        to_node(&mut net, "household", Frame::Receipt(receipt));
+        send_to_node(&mut net, "household", Frame::Receipt(receipt));
     }
     let charge = net.node("household").charges().next().expect("it waits");
     assert!(matches!(charge.stage, Stage::Signed { receipt: None, .. }));
@@ -246,7 +246,7 @@ fn a_block_that_the_provider_did_not_sign_stops_nothing() {
     forged.header.body.height += 1;
     let key = net.gateway("household").key.clone();
     forged.header = Signed::new(forged.header.body, &key, &net.genesis.chain_id());
-    to_node(&mut net, "fleet", Frame::Block(Box::new(forged)));
+    send_to_node(&mut net, "fleet", Frame::Block(Box::new(forged)));
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(3);
     net.assert_settled();
@@ -267,7 +267,7 @@ fn a_witnessed_charge_that_is_not_in_its_rounds_block_stops_the_votes() {
         profile: submission.profile,
         receipt: Signed::new(receipt, &provider_key(), &other.genesis.chain_id()),
     };
-    to_node(&mut net, "fleet", Frame::Witness(witnessed));
+    send_to_node(&mut net, "fleet", Frame::Witness(witnessed));
     net.charge_at("household", "yard", "HOME-1", wh(7_000));
     net.run_rounds(3);
     let broken = |event: &Event| matches!(event, Event::BrokenReceipt { .. });

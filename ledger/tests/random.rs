@@ -153,7 +153,7 @@ fn lie(net: &mut Network, field: u8, name: &str) {
         detail,
     });
     let frame = Box::new(frame);
-    net.to_provider(provider::Input::Frame { link, frame });
+    net.provider_gets(provider::Input::Frame { link, frame });
 }
 
 fn billed_and_held(net: &Network) -> u64 {

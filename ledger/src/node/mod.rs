@@ -7,6 +7,7 @@
 mod authorize;
 mod chain;
 mod disk;
+mod hold;
 mod outbox;
 mod parent;
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    ChargeProfile, EnergyWh, Hash, IdTag, Signed, SignedGrant, SignedProfile, SignedReceipt,
+    ChargeProfile, EnergyWh, Hash, Signed, SignedGrant, SignedProfile, SignedReceipt,
     SupplyPointId, UnixMillis,
 };
 
 use super::authorize::KnownCharger;
+use super::hold::unbillable;
 use super::{Event, MeasuredCharge, Node, disk};
 use crate::frame::{Frame, Submission};
 
@@ -60,7 +61,7 @@ impl Charge {
 /// Charges on their way.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    charges: BTreeMap<u64, Charge>,
+    pub(super) charges: BTreeMap<u64, Charge>,
     next_number: u64,
     // The highest profile number sent over the present link; later ones go out in order.
     sent: u32,
@@ -126,7 +127,7 @@ impl Outbox {
             || self.taken.values().any(|taken| taken == id)
     }
 
-    fn is_waiting(&self, number: u64) -> bool {
+    pub(super) fn is_waiting(&self, number: u64) -> bool {
         let charge = self.charges.get(&number);
         charge.is_some_and(|c| c.stage == Stage::Measured)
     }
@@ -262,7 +263,7 @@ impl Node {
     }
 
     /// Number and hash of this node's newest profile, signed or in the chain.
-    fn last_profile(&self) -> Option<(u32, Hash)> {
+    pub(super) fn last_profile(&self) -> Option<(u32, Hash)> {
         let state = &self.chain.as_ref()?.state;
         let in_chain = state
             .nodes
@@ -368,52 +369,7 @@ impl Node {
         }
     }
 
-    /// A node restored from a backup would sign old numbers again and bill old charges twice.
-    pub(super) fn compare_last_seq(&mut self, provider: u32) {
-        let here = self.last_profile().map_or(0, |(seq, _)| seq);
-        if provider <= here {
-            return;
-        }
-        self.notify(Event::Restored { provider, here });
-        let numbers: Vec<u64> = self.outbox.charges.keys().copied().collect();
-        for number in numbers {
-            if self.outbox.is_waiting(number) {
-                let reason = "the state directory is older than what the provider has from this \
-                              node; compare with the bill before releasing"
-                    .to_owned();
-                self.hold(number, reason);
-            }
-        }
-    }
-
-    fn hold(&mut self, number: u64, reason: String) {
-        let outlet = self.outbox.charges[&number].measured.outlet.clone();
-        let stage = Stage::Held {
-            reason: reason.clone(),
-        };
-        self.set_stage(number, stage);
-        self.notify(Event::Held { outlet, reason });
-    }
-
-    /// Holds the charges of `id_tag` that are not signed and for which `is_concerned` holds.
-    pub(super) fn hold_charges(
-        &mut self,
-        id_tag: &IdTag,
-        reason: &str,
-        is_concerned: impl Fn(&MeasuredCharge) -> bool,
-    ) {
-        let of_tag = |charge: &&Charge| {
-            charge.stage == Stage::Measured
-                && charge.measured.id_tag == *id_tag
-                && is_concerned(&charge.measured)
-        };
-        let charges = self.outbox.charges.values().filter(of_tag);
-        for number in charges.map(|charge| charge.number).collect::<Vec<_>>() {
-            self.hold(number, reason.to_owned());
-        }
-    }
-
-    fn set_stage(&mut self, number: u64, stage: Stage) {
+    pub(super) fn set_stage(&mut self, number: u64, stage: Stage) {
         if let Some(charge) = self.outbox.charges.get_mut(&number) {
             charge.stage = stage;
             let write = disk::charge(charge);
@@ -478,7 +434,7 @@ impl Node {
 }
 
 /// The numbers of a profile; `None` where one does not fit (such charges are held before).
-fn numbers(measured: &MeasuredCharge, last_seq: u32) -> Option<(u32, u32, u32)> {
+pub(super) fn numbers(measured: &MeasuredCharge, last_seq: u32) -> Option<(u32, u32, u32)> {
     let energy = u32::try_from(measured.energy.0).ok()?;
     let duration = measured.end.0.checked_sub(measured.start.0)?;
     Some((
@@ -486,19 +442,4 @@ fn numbers(measured: &MeasuredCharge, last_seq: u32) -> Option<(u32, u32, u32)> 
         u32::try_from(duration).ok()?,
         last_seq.checked_add(1)?,
     ))
-}
-
-fn unbillable(measured: &MeasuredCharge) -> Option<String> {
-    if numbers(measured, 0).is_none() {
-        return Some(format!(
-            "{} from {} to {} do not fit a charge profile",
-            measured.energy, measured.start, measured.end
-        ));
-    }
-    let end = measured.register_start.checked_add(measured.energy);
-    if end.is_none() {
-        return Some("the register does not fit".to_owned());
-    }
-    (measured.detail.len() > crate::frame::MAX_DETAIL_BYTES)
-        .then(|| "the charge's detail is too long".to_owned())
 }

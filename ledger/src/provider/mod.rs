@@ -2,6 +2,7 @@
 //!
 //! Used like [`crate::node`]: give every input to `handle`, then drain `poll`.
 
+mod bills;
 mod disk;
 mod enrol;
 mod relay;

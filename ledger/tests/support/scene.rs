@@ -69,7 +69,7 @@ impl Network {
 
     pub fn end_charge(&mut self, name: &str, charge: MeasuredCharge) {
         let index = self.index(name);
-        self.to_node(index, node::Input::Ended(charge));
+        self.node_gets(index, node::Input::Ended(charge));
         self.settle();
     }
 
@@ -108,7 +108,7 @@ impl Network {
         let index = self.index(name);
         self.gateways[index].decisions.clear();
         let id_tag = tag(id_tag);
-        self.to_node(index, node::Input::Presented { question, id_tag });
+        self.node_gets(index, node::Input::Presented { question, id_tag });
         self.settle();
         match self.gateways[index].decisions.as_slice() {
             [(77, decision)] => *decision,
