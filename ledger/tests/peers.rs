@@ -378,3 +378,36 @@ fn a_provider_with_a_hole_in_its_chain_does_not_start() {
     };
     assert_eq!(height, 2);
 }
+
+#[test]
+fn a_node_that_lost_a_block_does_not_vote_for_another_one_in_its_place() {
+    let (mut net, _) = submitted();
+    net.run_rounds(1);
+    let stored_vote = |net: &Network| -> Option<(u64, Hash)> {
+        let store = &net.gateway("fleet").process.store;
+        store.get(Table("node"), b"vote").expect("whole")
+    };
+    let voted = stored_vote(&net).expect("it voted");
+    assert_eq!(voted.0, 2);
+    net.crash("fleet");
+    let hole = ledger::store::Write::delete(Table("blocks"), 2_u64.to_be_bytes());
+    let store = &net.gateway("fleet").process.store;
+    store.commit(&[hole]).expect("memory");
+    net.tamper = Some(|frame| match frame {
+        Frame::Block(block) if block.header.body.height == 2 => Some(later(*block)),
+        other => Some(other),
+    });
+    net.restart("fleet");
+    net.run_for(5);
+    let tip = net.node("fleet").state().expect("a chain").tip;
+    assert_ne!(tip, voted.1, "the other block is valid, too");
+    assert_eq!(stored_vote(&net), Some(voted));
+}
+
+/// A second valid block for the same height.
+fn later(mut block: Block) -> Frame {
+    let chain_id = Network::with_interval(60).genesis.chain_id();
+    block.header.body.time.0 += 1;
+    block.header = Signed::new(block.header.body, &provider_key(), &chain_id);
+    Frame::Block(Box::new(block))
+}

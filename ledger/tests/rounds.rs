@@ -146,7 +146,8 @@ fn voters_that_enrol_and_go_away_do_not_keep_earlier_blocks_from_being_final() {
 fn the_providers_clock_may_go_backwards_over_a_restart() {
     let mut net = Network::new();
     net.charge("household", "HOME-1", wh(1_000));
-    net.run_rounds(1);
+    net.run_rounds(10);
+    // Its receipt names a round that the clock will not have reached again when the next comes.
     net.charge("household", "HOME-1", wh(2_000));
     net.crash_provider();
     net.set_clock_back(200);
