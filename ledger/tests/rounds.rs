@@ -222,8 +222,7 @@ fn lost_blocks_are_asked_for_until_they_come() {
     net.run_rounds(2);
     assert!(net.node("household").state().expect("a chain").height < net.provider().state().height);
     net.tamper = None;
-    net.charge("household", "HOME-1", wh(1_000));
-    net.run_rounds(4);
+    net.run_rounds(3);
     net.assert_settled();
 }
 
@@ -237,4 +236,19 @@ fn a_voter_whose_clock_is_behind_votes_when_it_is_right_again() {
     net.lag_ms("fleet", 0);
     net.run_rounds(2);
     net.assert_settled();
+}
+
+#[test]
+fn a_round_that_has_its_block_is_never_promised_again() {
+    let mut net = Network::new();
+    net.run_rounds(10);
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(1);
+    net.crash_provider();
+    net.set_clock_back(200);
+    net.start_provider();
+    net.charge("household", "HOME-1", wh(2_000));
+    net.run_rounds(8);
+    net.assert_settled();
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80)]);
 }
