@@ -221,6 +221,11 @@ fn lost_blocks_are_asked_for_until_they_come() {
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(2);
     assert!(net.node("household").state().expect("a chain").height < net.provider().state().height);
+    for name in ["household", "fleet"] {
+        net.cut_link(name);
+        net.restore_link(name);
+    }
+    // Both know now that they are behind; the blocks they asked for got lost, too.
     net.tamper = None;
     net.run_rounds(3);
     net.assert_settled();
