@@ -83,7 +83,7 @@ struct Swipe {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase", tag = "did")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "did")]
 enum SwipeAnswer {
     Began { transaction: i32 },
     Ended { energy_wh: u64 },
