@@ -242,3 +242,19 @@ fn a_link_to_another_chain_changes_nothing() {
     net.run_rounds(3);
     net.assert_settled();
 }
+
+#[test]
+fn a_node_signs_no_number_that_the_provider_has_and_its_chain_does_not_yet() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    // Received, in no block, and forgotten by the node.
+    net.lose_state("household");
+    net.restore_link("household");
+    net.charge("household", "HOME-1", wh(2_000));
+    let refused = |event: &ledger::provider::Event| {
+        matches!(event, ledger::provider::Event::ProfileRefused { .. })
+    };
+    net.run_rounds(4);
+    assert!(!net.provider_events.iter().any(refused));
+    assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80)]);
+}

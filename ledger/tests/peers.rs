@@ -411,3 +411,51 @@ fn later(mut block: Block) -> Frame {
     block.header = Signed::new(block.header.body, &provider_key(), &chain_id);
     Frame::Block(Box::new(block))
 }
+
+#[test]
+fn a_node_keeps_no_grant_that_the_groups_parent_did_not_sign() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-1");
+    let Some(Response::Register(ack)) = net.ask("household", register("FLEET-1")) else {
+        panic!("no answer");
+    };
+    let known = ack.registration.expect("it is registered");
+    let grant = Grant {
+        charger: known.charger,
+        group: known.group,
+        not_before: UnixSeconds(0),
+        expiry: UnixSeconds(u64::MAX),
+        energy_limit_wh: 0,
+    };
+    let forged = Signed::new(
+        grant,
+        &net.gateway("household").key,
+        &net.genesis.chain_id(),
+    );
+    let asked = Request::Authorize(protocol::message::Authorize {
+        id_tag: tag("FLEET-1"),
+        group_id: tag("FLEET"),
+        charger: known.charger,
+    });
+    let ack = protocol::message::AuthorizeAck {
+        status: Status::Accepted,
+        grant: Some(forged),
+    };
+    let index = net.index("household");
+    net.node_gets(
+        index,
+        node::Input::Answer(asked, Some(Response::Authorize(ack))),
+    );
+    net.charge("household", "FLEET-1", wh(500));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("FLEET"), [(500, 20)]);
+}
+
+fn register(id_tag: &str) -> Request {
+    Request::Register(Register {
+        id_tag: tag(id_tag),
+        group_id: None,
+        is_home: false,
+    })
+}
