@@ -25,7 +25,6 @@ mod uplink;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -144,7 +143,6 @@ fn log() {
     // A second gateway in one process, as in tests, shares the first one's log.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
