@@ -257,3 +257,16 @@ fn a_round_that_has_its_block_is_never_promised_again() {
     net.assert_settled();
     assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80)]);
 }
+
+#[test]
+fn a_parent_that_returns_before_the_rounds_end_seals_what_it_missed() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-1");
+    net.cut_link("fleet");
+    net.charge("household", "FLEET-1", wh(4_000));
+    net.restore_link("fleet");
+    net.run_rounds(3);
+    let lines = net.blocks().into_iter().flat_map(|b| b.body.charges);
+    assert!(lines.map(|line| line.late).eq([false]));
+    net.assert_settled();
+}
