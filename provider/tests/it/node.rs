@@ -1,7 +1,5 @@
 //! A raw node: a link to the provider, and the test's words on it.
 
-use std::time::Duration;
-
 use ledger::Frame;
 use protocol::link::{self, BinaryFrames, CallFailure, Connection, Event, LinkOptions};
 use protocol::message::{
@@ -10,10 +8,7 @@ use protocol::message::{
 use protocol::rpc::{CallErrorCode, to_json};
 use protocol::{Challenge, Domain, Hash, KeyPair, decode};
 
-use crate::site::Running;
-
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::site::{PATIENCE, Running};
 
 /// A node that says what the test wants it to say.
 pub(crate) struct RawNode {

@@ -3,6 +3,10 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A state directory and the configuration of a provider on it.
 pub(crate) struct Site {
@@ -37,11 +41,23 @@ impl Site {
         self.directory.path().join("state").join(name)
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end; one that has none, such as a provider that should not have
+    /// started, is killed.
     pub(crate) fn command(&self, args: &[&str]) -> Output {
-        command(args, &self.config())
-            .output()
-            .expect("the program starts")
+        let mut child = command(args, &self.config())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().expect("it is ours").is_none() {
+            if Instant::now() > deadline {
+                child.kill().expect("it runs");
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().expect("it ended")
     }
 
     /// The only line of a command that has to fail.
