@@ -65,7 +65,6 @@ fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
     let header = &file.header.body;
     let currency = &file.genesis.currency;
     let confirmed = match proven.voters {
-        0 => "the provider alone (nobody else had a vote yet)".to_owned(),
         voters if proven.is_self_attested() => format!(
             "{} of {voters} voters (self-attested: with one or two voters the parties confirm themselves)",
             proven.votes

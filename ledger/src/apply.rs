@@ -68,6 +68,9 @@ pub enum Invalid {
         /// The rule.
         fault: ChargeFault,
     },
+    /// A charge that nobody has a vote on.
+    #[error("it holds charges, and no group was enrolled before it that could vote on them")]
+    NoVoters,
     /// A ballot that is none for this chain, or says nothing new.
     #[error("the ballot of group {0} is not for this chain or says nothing new")]
     Ballot(GroupId),
@@ -125,6 +128,9 @@ pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
 /// The state after `body`, all but the header's own hash. `header`'s roots are not read, so the
 /// provider uses this to find them.
 pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<State, Invalid> {
+    if state.groups.is_empty() && !body.charges.is_empty() {
+        return Err(Invalid::NoVoters);
+    }
     let mut next = state.clone();
     next.height = header.height;
     next.round = header.round;

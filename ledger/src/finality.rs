@@ -7,7 +7,8 @@ use crate::state::{GroupAccount, State};
 /// Moves `final_height` as far as the ballots in the chain carry it.
 ///
 /// The voters of a header are those enrolled up to its newest final ancestor. As long as there
-/// are none, the provider is alone and a header is final when it is sealed.
+/// are none, the provider is alone and a header is final when it is sealed; such blocks hold no
+/// charges.
 ///
 /// # Source
 /// The paper: "more than half of correct validations adds the block".

@@ -28,8 +28,8 @@ pub struct ReceiptFile {
     pub sections: [Hash; 4],
     /// The block's header.
     pub header: Signed<Header>,
-    /// The header before it, whose state names the voters; `None` for the chain's first block.
-    pub anchor: Option<Anchor>,
+    /// The header before it, whose state names the voters. No charge is in a chain's first block.
+    pub anchor: Anchor,
     /// The votes that make the block final.
     pub votes: Vec<Vote>,
 }
@@ -163,7 +163,7 @@ impl ReceiptFile {
         self.check_charge()?;
         let voters = self.check_anchor()?;
         let votes = self.count_votes()?;
-        if voters > 0 && u64::from(votes) * 2 <= u64::from(voters) {
+        if u64::from(votes) * 2 <= u64::from(voters) {
             return Err(ReceiptError::NotFinal { votes, voters });
         }
         Ok(Proven { voters, votes })
@@ -200,15 +200,9 @@ impl ReceiptFile {
         }
     }
 
-    /// The number of voters at the anchor. Without an anchor the block must be the chain's first.
+    /// The number of voters at the anchor.
     fn check_anchor(&self) -> Result<u32, ReceiptError> {
-        let Some(anchor) = &self.anchor else {
-            return if self.header.body.height == 1 {
-                Ok(0)
-            } else {
-                Err(ReceiptError::Votes)
-            };
-        };
+        let anchor = &self.anchor;
         self.check_signature(&anchor.header, "header that names the voters")?;
         if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
             Ok(anchor.totals.voters)
@@ -231,7 +225,7 @@ impl ReceiptFile {
     }
 
     fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
-        let anchor = self.anchor.as_ref().ok_or(ReceiptError::Votes)?;
+        let anchor = &self.anchor;
         let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
             (&vote.group.leaf, &vote.parent.leaf)
         else {
@@ -294,8 +288,8 @@ fn in_log(newer: &Header, older: &Signed<Header>, path: &[Hash]) -> bool {
 pub struct Evidence<'a> {
     /// The block with the charge.
     pub block: &'a Block,
-    /// The header before `block`, with the state after it; `None` for the chain's first block.
-    pub anchor: Option<(&'a Signed<Header>, &'a State)>,
+    /// The header before `block`, with the state after it.
+    pub anchor: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
     /// The headers that those ballots name.
@@ -305,19 +299,12 @@ pub struct Evidence<'a> {
 }
 
 /// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
-/// such charge or the evidence lacks the anchor, a header or a voter that a ballot names.
+/// such charge or the evidence lacks a header or a voter that a ballot names.
 #[must_use]
 pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
     let Block { header, body } = evidence.block;
-    let (anchor, votes) = match evidence.anchor {
-        None if header.body.height > 1 => return None,
-        None => (None, Vec::new()),
-        Some((before, state)) => {
-            let tree = StateTree::of(state);
-            let anchor = tree.anchor(before)?;
-            (Some(anchor), issue_votes(evidence, state, &tree)?)
-        }
-    };
+    let (before, state) = evidence.anchor;
+    let tree = StateTree::of(state);
     Some(ReceiptFile {
         genesis: genesis.clone(),
         line: body.charges.get(index)?.clone(),
@@ -325,8 +312,8 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
         path: merkle::path(&body.charge_leaves(), index)?,
         sections: body.section_roots(),
         header: header.clone(),
-        anchor,
-        votes,
+        anchor: tree.anchor(before)?,
+        votes: issue_votes(evidence, state, &tree)?,
     })
 }
 

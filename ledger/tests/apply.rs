@@ -480,3 +480,15 @@ fn a_ballot_is_its_voters_for_an_open_header_and_news() {
     let refused = seal(&after, again, 3, UnixSeconds(NOW + 180), &key(9)).map(|_| ());
     assert_eq!(refused, Err(Invalid::Ballot(GroupId(1))));
 }
+
+#[test]
+fn a_charge_before_the_first_voter_is_refused() {
+    let Scene { state, block } = scene();
+    let empty = State::new(state.genesis);
+    let body = Body {
+        charges: block.body.charges,
+        ..Body::default()
+    };
+    let refused = seal(&empty, body, 1, UnixSeconds(NOW + 60), &key(9)).map(|_| ());
+    assert_eq!(refused, Err(Invalid::NoVoters));
+}

@@ -73,7 +73,7 @@ fn a_receipt_without_its_votes_or_with_one_twice_proves_nothing() {
     doubled.votes.push(fewer.votes[0].clone());
     assert_eq!(doubled.verify(None), Err(ReceiptError::Votes));
     let mut unanchored = file;
-    unanchored.anchor = None;
+    unanchored.anchor.header = unanchored.header.clone();
     assert_eq!(unanchored.verify(None), Err(ReceiptError::Votes));
 }
 
@@ -89,17 +89,19 @@ fn the_votes_of_one_block_prove_nothing_about_another() {
 }
 
 #[test]
-fn a_charge_in_the_chains_first_block_has_a_receipt_too() {
+fn no_charge_is_final_before_somebody_could_vote_on_it() {
     let mut net = Network::empty();
     let household = support::site("HOUSEHOLD", &["HOME-1"], &["garage"]);
     net.add_gateway("household", household, &["HOUSEHOLD"]);
     net.settle();
     net.charge("household", "HOME-1", wh(1_000));
-    net.run_rounds(2);
+    net.run_rounds(4);
     net.assert_settled();
     let file = net.receipts("household").remove(0);
-    assert_eq!(file.header.body.height, 1);
-    assert!(file.verify(None).expect("it verifies").is_self_attested());
+    assert_eq!(file.header.body.height, 2);
+    let proven = file.verify(None).expect("it verifies");
+    assert_eq!((proven.votes, proven.voters), (1, 1));
+    assert!(proven.is_self_attested());
 }
 
 #[test]

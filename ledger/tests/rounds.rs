@@ -270,3 +270,19 @@ fn a_parent_that_returns_before_the_rounds_end_seals_what_it_missed() {
     assert!(lines.map(|line| line.late).eq([false]));
     net.assert_settled();
 }
+
+#[test]
+fn a_provider_that_was_away_for_the_first_rounds_enrols_before_it_bills() {
+    let mut net = Network::empty();
+    let household = support::site("HOUSEHOLD", &["HOME-1"], &["garage"]);
+    net.add_gateway("household", household, &["HOUSEHOLD"]);
+    net.settle();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.crash_provider();
+    net.run_rounds(5);
+    net.start_provider();
+    net.run_rounds(3);
+    net.assert_settled();
+    let charges: Vec<usize> = net.blocks().iter().map(|b| b.body.charges.len()).collect();
+    assert_eq!(charges[..2], [0, 1]);
+}

@@ -106,11 +106,11 @@ impl Chain {
             |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
         let headers = self.recent.iter().map(|block| &block.header);
         let named: Vec<_> = headers.filter(is_named).cloned().collect();
-        let before = self.before.get(&height);
-        let anchor = height.checked_sub(1).and_then(|h| self.recent_block(h));
+        let before = self.before.get(&height)?;
+        let anchor = self.recent_block(height.checked_sub(1)?)?;
         let evidence = Evidence {
             block,
-            anchor: anchor.map(|a| &a.header).zip(before),
+            anchor: (&anchor.header, before),
             ballots: &ballots,
             named: &named,
             log: &self.log,

@@ -242,8 +242,10 @@ impl Provider {
     fn open_round(&self, now: UnixMillis) -> u64 {
         let by_clock = self.state.genesis.round_at(now);
         let after_sealed = self.state.round + 1;
+        // The first charge waits a round for the first voter.
+        let enrolment = u64::from(self.state.groups.is_empty());
         let promised = self.rounds.newest_round().unwrap_or(0);
-        let round = by_clock.max(after_sealed).max(promised);
+        let round = (by_clock.max(after_sealed) + enrolment).max(promised);
         match self.rounds.of_round(round).count() < MAX_CHARGES {
             true => round,
             false => round + 1,
@@ -338,7 +340,13 @@ impl Provider {
     /// over where records or ballots wait.
     fn due(&self, now: UnixMillis) -> Option<u64> {
         let over = self.state.genesis.round_at(now).checked_sub(1)?;
-        match self.rounds.oldest_round() {
+        let oldest = self.rounds.oldest_round();
+        if let Some(round) = oldest.filter(|_| self.state.groups.is_empty()) {
+            // No charge before somebody can vote on it: the enrolments get a block of their own,
+            // also where the round of the charge is over by now.
+            return Some(round - 1).filter(|round| *round <= over);
+        }
+        match oldest {
             Some(round) if round <= over => self.is_complete(now, round).then_some(round),
             _ => {
                 let waits = !self.rounds.records.is_empty() || self.ballots_help();
