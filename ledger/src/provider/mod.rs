@@ -5,8 +5,10 @@
 mod bills;
 mod disk;
 mod enrol;
+mod intake;
 mod relay;
 mod rounds;
+mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,0 +1,37 @@
+//! Ballots: each voter's newest, for an open header of this chain.
+
+use protocol::Signed;
+
+use super::{Invalid, parent_key, sorted};
+use crate::block::Ballot;
+use crate::state::State;
+
+pub(super) fn apply_ballots(state: &mut State, ballots: &[Signed<Ballot>]) -> Result<(), Invalid> {
+    sorted(ballots, |signed| signed.body.voter, "ballots")?;
+    for signed in ballots {
+        check_ballot(state, signed)?;
+        let time = state.time;
+        let voter = state.groups.get_mut(&signed.body.voter);
+        let voter = voter.ok_or(Invalid::Ballot(signed.body.voter))?;
+        voter.voted_height = signed.body.height;
+        voter.last_ballot = time;
+    }
+    Ok(())
+}
+
+/// Whether a ballot is its voter's, for an open header of this chain, and newer than its last.
+///
+/// # Errors
+/// `Ballot` or `Signature`.
+pub fn check_ballot(state: &State, signed: &Signed<Ballot>) -> Result<(), Invalid> {
+    let ballot = &signed.body;
+    let voter = state.groups.get(&ballot.voter);
+    let news = voter.is_some_and(|account| ballot.height > account.voted_height);
+    if !news || state.open_header(ballot.height) != Some(ballot.header) {
+        return Err(Invalid::Ballot(ballot.voter));
+    }
+    let key = parent_key(state, ballot.voter).ok_or(Invalid::Ballot(ballot.voter))?;
+    signed
+        .verify(&key, &state.chain_id())
+        .map_err(|_| Invalid::Signature("a ballot"))
+}

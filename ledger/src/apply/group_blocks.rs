@@ -1,0 +1,69 @@
+//! Group blocks: each seals exactly the charges of its group that are not late.
+
+use protocol::{Signed, SignedProfile};
+
+use super::{Invalid, parent_key, sorted};
+use crate::block::{Body, GroupBlock};
+use crate::state::State;
+
+pub(super) fn check_group_blocks(state: &mut State, body: &Body) -> Result<(), Invalid> {
+    sorted(
+        &body.group_blocks,
+        |signed| signed.body.group,
+        "group blocks",
+    )?;
+    for signed in &body.group_blocks {
+        let group = signed.body.group;
+        let in_time = body.charges.iter().filter(|line| !line.late);
+        let profiles = in_time
+            .map(|line| &line.profile)
+            .filter(|profile| profile.body.payer == group);
+        check_group_block(state, state.round, signed, profiles)?;
+        let hash = signed.hash();
+        let account = state.groups.get_mut(&group);
+        account
+            .ok_or(Invalid::Unknown("a group block's group"))?
+            .last_group_block = hash;
+    }
+    let sealed = |group| {
+        let found = body
+            .group_blocks
+            .binary_search_by_key(&group, |s| s.body.group);
+        found.is_ok()
+    };
+    match body
+        .charges
+        .iter()
+        .find(|line| !line.late && !sealed(line.profile.body.payer))
+    {
+        Some(line) => Err(Invalid::GroupBlock(line.profile.body.payer)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a group block is its parent's, follows the group's last, is for `round` and seals
+/// exactly `profiles`.
+///
+/// # Errors
+/// `Unknown`, `Signature` or `GroupBlock`.
+pub fn check_group_block<'a>(
+    state: &State,
+    round: u64,
+    signed: &Signed<GroupBlock>,
+    profiles: impl Iterator<Item = &'a SignedProfile>,
+) -> Result<(), Invalid> {
+    let said = &signed.body;
+    let account = state.groups.get(&said.group);
+    let previous = account
+        .ok_or(Invalid::Unknown("a group block's group"))?
+        .last_group_block;
+    let key = parent_key(state, said.group).ok_or(Invalid::Unknown("a group block's parent"))?;
+    signed
+        .verify(&key, &state.chain_id())
+        .map_err(|_| Invalid::Signature("a group block"))?;
+    let due = GroupBlock::over(said.group, round, previous, profiles);
+    if due != *said || due.count == 0 {
+        return Err(Invalid::GroupBlock(said.group));
+    }
+    Ok(())
+}

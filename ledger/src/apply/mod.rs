@@ -1,0 +1,255 @@
+//! `apply(state, block)`: the only consensus rule. Pure and total: any block gives a state or a
+//! reason why it is invalid.
+
+mod ballots;
+mod charges;
+mod group_blocks;
+mod records;
+
+use protocol::{GroupId, Hash, NodeId, PublicKey, Signed};
+
+use crate::block::{Block, Body, Header, VERSION};
+use crate::finality;
+use crate::state::State;
+
+pub use ballots::check_ballot;
+pub use charges::{check_content, check_profile};
+pub use group_blocks::check_group_block;
+pub use records::check_grant;
+
+pub(crate) use charges::book;
+pub(crate) use records::{apply_record, grant_account};
+
+use ballots::apply_ballots;
+use charges::apply_charges;
+use group_blocks::check_group_blocks;
+
+/// How long after its expiry a grant stays in the state. A charge that comes later brings it along
+/// once more.
+const GRANT_KEPT_S: u64 = 30 * 24 * 3600;
+
+/// Why a block is invalid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// A version this program does not know.
+    #[error("header version {0} is not {VERSION}")]
+    Version(u16),
+    /// Not the next height.
+    #[error("height {found} where {expected} was due")]
+    Height {
+        /// The next height.
+        expected: u64,
+        /// The header's.
+        found: u64,
+    },
+    /// The header does not follow our newest.
+    #[error("the header does not extend the newest one")]
+    Previous,
+    /// Round or time runs backwards.
+    #[error("round or time runs backwards")]
+    Backwards,
+    /// A second block for a round holds more than ballots.
+    #[error("round {0} has its block already; only ballots may follow")]
+    RoundTaken(u64),
+    /// A root or a count that differs from what it covers.
+    #[error("the header's {0} does not match")]
+    Mismatch(&'static str),
+    /// A signature that does not hold.
+    #[error("the signature of {0} does not hold")]
+    Signature(&'static str),
+    /// Entries out of order, or one twice.
+    #[error("{0} are not strictly sorted")]
+    Order(&'static str),
+    /// A number that is in use, or not the next.
+    #[error("{0} is enrolled already or not the next number")]
+    Taken(&'static str),
+    /// A reference to what the chain does not know.
+    #[error("{0} is unknown")]
+    Unknown(&'static str),
+    /// A group block that does not follow its group's last, or whose sums differ.
+    #[error("the group block of group {0} does not match its profiles")]
+    GroupBlock(GroupId),
+    /// A charge that breaks a rule.
+    #[error("charge {seq} of node {node}: {fault}")]
+    Charge {
+        /// The node.
+        node: NodeId,
+        /// Its profile's number.
+        seq: u32,
+        /// The rule.
+        fault: ChargeFault,
+    },
+    /// A charge that nobody has a vote on.
+    #[error("it holds charges, and no group was enrolled before it that could vote on them")]
+    NoVoters,
+    /// A ballot that is none for this chain, or says nothing new.
+    #[error("the ballot of group {0} is not for this chain or says nothing new")]
+    Ballot(GroupId),
+}
+
+/// Why a charge profile cannot be in the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChargeFault {
+    /// No such node.
+    #[error("the node is not enrolled")]
+    Node,
+    /// Not signed by its node.
+    #[error("the signature is not its node's")]
+    Signature,
+    /// Not one more than the node's last.
+    #[error("its number is not one more than the node's last")]
+    Seq,
+    /// Does not name the node's last profile.
+    #[error("it does not name the profile before it")]
+    Previous,
+    /// No such charger, or of another group.
+    #[error("the charger is not registered with the paying group")]
+    Charger,
+    /// No such outlet, or another node's.
+    #[error("the supply point is not one of the node's")]
+    SupplyPoint,
+    /// The register ran backwards, or does not fit.
+    #[error("the meter's register runs backwards")]
+    Register,
+    /// No grant, another charger's, or none for that moment or amount.
+    #[error("no grant covers it")]
+    Grant,
+    /// No tariff, or not the one in force.
+    #[error("it is not billed under the tariff in force")]
+    Tariff,
+}
+
+/// Applies a block to the state before it.
+///
+/// # Errors
+/// `Invalid`: the block is no successor of this state, whoever signed it.
+pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
+    let header = &block.header.body;
+    check_header(state, &block.header)?;
+    check_counts(header, &block.body)?;
+    check_round(state, header, &block.body)?;
+    let next = advance(state, header, &block.body)?;
+    if next.root() != header.state_root {
+        return Err(Invalid::Mismatch("state root"));
+    }
+    Ok(finish(next, header))
+}
+
+/// The state after `body`, all but the header's own hash. `header`'s roots are not read, so the
+/// provider uses this to find them.
+pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<State, Invalid> {
+    if state.groups.is_empty() && !body.charges.is_empty() {
+        return Err(Invalid::NoVoters);
+    }
+    let mut next = state.clone();
+    next.height = header.height;
+    next.round = header.round;
+    next.time = header.time;
+    for record in &body.records {
+        apply_record(&mut next, record)?;
+    }
+    check_group_blocks(&mut next, body)?;
+    apply_charges(&mut next, &body.charges)?;
+    apply_ballots(&mut next, &body.ballots)?;
+    // After the charges: whether one is valid must not hang on how late its block is sealed.
+    drop_old_grants(&mut next);
+    // The new header is open, too; its hash is filled in when it is known.
+    next.open.push_back(Hash::ZERO);
+    finality::advance(&mut next);
+    Ok(next)
+}
+
+/// Fills in what only the finished header tells.
+pub(crate) fn finish(mut next: State, header: &Header) -> State {
+    let hash = header.hash();
+    next.tip = hash;
+    next.log.push(crate::merkle::leaf_hash(&hash.0));
+    *next
+        .open
+        .back_mut()
+        .expect("the newest header is always open") = hash;
+    next
+}
+
+fn check_header(state: &State, signed: &Signed<Header>) -> Result<(), Invalid> {
+    let header = &signed.body;
+    if header.version != VERSION {
+        return Err(Invalid::Version(header.version));
+    }
+    let expected = state.height + 1;
+    if header.height != expected {
+        return Err(Invalid::Height {
+            expected,
+            found: header.height,
+        });
+    }
+    if header.previous != state.tip {
+        return Err(Invalid::Previous);
+    }
+    if header.time < state.time || header.round < state.round {
+        return Err(Invalid::Backwards);
+    }
+    signed
+        .verify(&state.genesis.provider_key, &state.chain_id())
+        .map_err(|_| Invalid::Signature("the header"))?;
+    if header.log_root != state.log.root() {
+        return Err(Invalid::Mismatch("log root"));
+    }
+    Ok(())
+}
+
+fn check_counts(header: &Header, body: &Body) -> Result<(), Invalid> {
+    let counts = [
+        (header.records, body.records.len()),
+        (header.group_blocks, body.group_blocks.len()),
+        (header.charges, body.charges.len()),
+        (header.ballots, body.ballots.len()),
+    ];
+    if counts
+        .iter()
+        .any(|(said, is)| usize::try_from(*said) != Ok(*is))
+    {
+        return Err(Invalid::Mismatch("count"));
+    }
+    if body.root() != header.body_root {
+        return Err(Invalid::Mismatch("body root"));
+    }
+    Ok(())
+}
+
+fn check_round(state: &State, header: &Header, body: &Body) -> Result<(), Invalid> {
+    let only_ballots =
+        body.records.is_empty() && body.charges.is_empty() && body.group_blocks.is_empty();
+    if state.height > 0 && header.round == state.round && !only_ballots {
+        return Err(Invalid::RoundTaken(header.round));
+    }
+    Ok(())
+}
+
+fn drop_old_grants(state: &mut State) {
+    let time = state.time.0;
+    state
+        .grants
+        .retain(|_, grant| grant.expiry.0.saturating_add(GRANT_KEPT_S) > time);
+}
+
+/// The key of the node that is parent of `group`.
+#[must_use]
+pub fn parent_key(state: &State, group: GroupId) -> Option<PublicKey> {
+    let parent = state.groups.get(&group)?.parent;
+    Some(state.nodes.get(&parent)?.key)
+}
+
+fn sorted<T, K: Ord>(
+    items: &[T],
+    key: impl Fn(&T) -> K,
+    what: &'static str,
+) -> Result<(), Invalid> {
+    if items.windows(2).all(|pair| key(&pair[0]) < key(&pair[1])) {
+        Ok(())
+    } else {
+        Err(Invalid::Order(what))
+    }
+}

@@ -1,0 +1,150 @@
+//! Records: tariffs, enrolments, grants.
+
+use protocol::{
+    ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, SignedGrant, SupplyPointId,
+    TariffId,
+};
+
+use super::{Invalid, parent_key};
+use crate::block::Record;
+use crate::state::{
+    ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
+};
+
+pub(crate) fn apply_record(state: &mut State, record: &Record) -> Result<(), Invalid> {
+    match record {
+        Record::Tariff { id, document } => enrol_tariff(state, *id, document),
+        Record::EnrolNode { node, key } => enrol_node(state, *node, *key),
+        Record::EnrolGroup { group, parent } => enrol_group(state, *group, *parent),
+        Record::EnrolSupplyPoint {
+            supply_point,
+            node,
+            owner,
+            meter,
+        } => enrol_supply_point(state, *supply_point, *node, *owner, *meter),
+        Record::RegisterCharger { charger, group } => register_charger(state, *charger, *group),
+        Record::Grant(grant) => add_grant(state, grant),
+    }
+}
+
+fn enrol_tariff(state: &mut State, id: TariffId, document: &str) -> Result<(), Invalid> {
+    if state.tariff().0.checked_add(1) != Some(id.0) {
+        return Err(Invalid::Taken("the tariff"));
+    }
+    state.tariffs.insert(id, Hash::of(document.as_bytes()));
+    Ok(())
+}
+
+fn enrol_node(state: &mut State, node: NodeId, key: PublicKey) -> Result<(), Invalid> {
+    key.check()
+        .map_err(|_| Invalid::Signature("an enrolment"))?;
+    let known = state.nodes.values().any(|account| account.key == key);
+    if known || state.nodes.contains_key(&node) {
+        return Err(Invalid::Taken("the node"));
+    }
+    let account = NodeAccount {
+        key,
+        last_seq: 0,
+        last_profile: Hash::ZERO,
+    };
+    state.nodes.insert(node, account);
+    Ok(())
+}
+
+fn enrol_group(state: &mut State, group: GroupId, parent: NodeId) -> Result<(), Invalid> {
+    if !state.nodes.contains_key(&parent) {
+        return Err(Invalid::Unknown("the parent"));
+    }
+    if state.groups.contains_key(&group) {
+        return Err(Invalid::Taken("the group"));
+    }
+    let account = GroupAccount {
+        parent,
+        last_group_block: Hash::ZERO,
+        energy: EnergyWh(0),
+        amount: MinorUnits(0),
+        charges: 0,
+        voter_since: state.height,
+        voted_height: 0,
+        last_ballot: state.time,
+    };
+    state.groups.insert(group, account);
+    Ok(())
+}
+
+fn enrol_supply_point(
+    state: &mut State,
+    supply_point: SupplyPointId,
+    node: NodeId,
+    owner: GroupId,
+    meter: Hash,
+) -> Result<(), Invalid> {
+    if !state.nodes.contains_key(&node) {
+        return Err(Invalid::Unknown("the supply point's node"));
+    }
+    if state.supply_points.contains_key(&supply_point) {
+        return Err(Invalid::Taken("the supply point"));
+    }
+    let account = SupplyPointAccount {
+        node,
+        owner,
+        meter,
+        register: EnergyWh(0),
+        energy: EnergyWh(0),
+        credit: MinorUnits(0),
+    };
+    state.supply_points.insert(supply_point, account);
+    Ok(())
+}
+
+fn register_charger(state: &mut State, charger: ChargerId, group: GroupId) -> Result<(), Invalid> {
+    if !state.groups.contains_key(&group) {
+        return Err(Invalid::Unknown("the charger's group"));
+    }
+    if state.chargers.contains_key(&charger) {
+        return Err(Invalid::Taken("the charger"));
+    }
+    let account = ChargerAccount {
+        group,
+        energy: EnergyWh(0),
+        amount: MinorUnits(0),
+        charges: 0,
+        last_profile: Hash::ZERO,
+    };
+    state.chargers.insert(charger, account);
+    Ok(())
+}
+
+fn add_grant(state: &mut State, grant: &SignedGrant) -> Result<(), Invalid> {
+    check_grant(state, grant)?;
+    if state.grants.contains_key(&grant.body.id()) {
+        return Err(Invalid::Taken("the grant"));
+    }
+    state.grants.insert(grant.body.id(), grant_account(grant));
+    Ok(())
+}
+
+pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
+    GrantAccount {
+        charger: grant.body.charger,
+        not_before: grant.body.not_before,
+        expiry: grant.body.expiry,
+        energy_limit_wh: grant.body.energy_limit_wh,
+    }
+}
+
+/// Whether `grant` is signed by the parent of its charger's group.
+///
+/// # Errors
+/// `Unknown` or `Signature`.
+pub fn check_grant(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
+    let body = &grant.body;
+    let charger = state.chargers.get(&body.charger);
+    if charger.is_none_or(|account| account.group != body.group) {
+        return Err(Invalid::Unknown("the grant's charger"));
+    }
+    let key = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
+    grant
+        .verify(&key, &state.chain_id())
+        .map_err(|_| Invalid::Signature("a grant"))
+}

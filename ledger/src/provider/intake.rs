@@ -1,0 +1,211 @@
+//! What nodes submit: charges and their receipts, acknowledgements, group blocks, ballots.
+
+use std::collections::BTreeSet;
+
+use protocol::{
+    GroupId, Hash, NodeId, ProfileAck, Receipt, Signed, SignedGrant, SignedProfile, UnixMillis,
+};
+
+use super::rounds::{Received, keep_grant, unpriced};
+use super::{Event, Provider, disk};
+use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
+use crate::block::Ballot;
+use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission};
+
+/// Charges of one round at most, so that its block fits a frame whatever else it holds; the next
+/// ones are promised for the next round.
+const MAX_CHARGES: usize = 10_000;
+
+impl Provider {
+    /// A node submits a charge.
+    pub(super) fn submission(&mut self, now: UnixMillis, node: NodeId, submission: Submission) {
+        let body = &submission.profile.body;
+        let seq = body.seq;
+        if let Some(known) = self.rounds.received.get(&(node, seq)) {
+            if known.profile == submission.profile {
+                let receipt = known.receipt.clone();
+                self.send_to_node(node, Frame::Receipt(receipt));
+            } else {
+                self.refuse(node, seq, "another profile has this number");
+            }
+            return;
+        }
+        let sealed = self
+            .state
+            .nodes
+            .get(&node)
+            .map_or(0, |account| account.last_seq);
+        if seq <= sealed {
+            // It is in the chain already; the node sees it there.
+            return;
+        }
+        match self.check_submission(node, &submission) {
+            Ok(()) => self.take_in(now, submission),
+            Err(reason) => self.refuse(node, seq, &reason),
+        }
+    }
+
+    fn refuse(&mut self, node: NodeId, seq: u32, reason: &str) {
+        let reason = reason.to_owned();
+        self.send_to_node(
+            node,
+            Frame::Refused {
+                seq,
+                reason: reason.clone(),
+            },
+        );
+        self.notify(Event::ProfileRefused { node, seq, reason });
+    }
+
+    fn check_submission(&mut self, node: NodeId, submission: &Submission) -> Result<(), String> {
+        let body = &submission.profile.body;
+        if body.node != node {
+            return Err("it is another node's".to_owned());
+        }
+        if submission.detail.len() > MAX_DETAIL_BYTES || Hash::of(&submission.detail) != body.detail
+        {
+            return Err("the detail is not the one the profile names".to_owned());
+        }
+        if submission.grant.body.id() != body.grant {
+            return Err("the grant is not the one the profile names".to_owned());
+        }
+        self.tariff
+            .price(body.energy_wh)
+            .map_err(|error| error.to_string())?;
+        self.check_under_grant(&submission.profile, &submission.grant)
+    }
+
+    /// Checks a profile with its grant in the preview. The grant stays there only if the profile
+    /// is taken: no block holds one that no charge rests on.
+    fn check_under_grant(
+        &mut self,
+        profile: &SignedProfile,
+        grant: &SignedGrant,
+    ) -> Result<(), String> {
+        check_grant(&self.preview, grant).map_err(|invalid| invalid.to_string())?;
+        let is_new = keep_grant(&mut self.preview, grant);
+        let checked = check_profile(&self.preview, profile).map_err(|fault| fault.to_string());
+        if is_new && checked.is_err() {
+            self.preview.grants.remove(&grant.body.id());
+        }
+        checked
+    }
+
+    fn take_in(&mut self, now: UnixMillis, submission: Submission) {
+        let Submission {
+            profile,
+            grant,
+            detail,
+        } = submission;
+        let (node, seq) = (profile.body.node, profile.body.seq);
+        let receipt = Receipt {
+            profile: profile.hash(),
+            node,
+            seq,
+            round: self.open_round(now),
+        };
+        let received = Received {
+            receipt: Signed::new(receipt, &self.key, &self.chain_id),
+            profile,
+            grant,
+        };
+        book(&mut self.preview, &unpriced(&received));
+        self.persist(disk::received(&received));
+        self.persist(disk::detail(node, seq, &detail));
+        self.send_to_node(node, Frame::Receipt(received.receipt.clone()));
+        for witness in self.witnesses(received.profile.body.payer) {
+            self.send_to_node(witness, Frame::Witness(received.witnessed()));
+        }
+        self.rounds.received.insert((node, seq), received);
+        self.wake(now);
+    }
+
+    /// The round that a receipt given now names: never one that has its block, never one before
+    /// an earlier receipt's, whatever the clock did.
+    fn open_round(&self, now: UnixMillis) -> u64 {
+        let by_clock = self.state.genesis.round_at(now);
+        let after_sealed = self.state.round + 1;
+        // The first charge waits a round for the first voter.
+        let enrolment = u64::from(self.state.groups.is_empty());
+        let promised = self.rounds.newest_round().unwrap_or(0);
+        let round = (by_clock.max(after_sealed) + enrolment).max(promised);
+        match self.rounds.of_round(round).count() < MAX_CHARGES {
+            true => round,
+            false => round + 1,
+        }
+    }
+
+    /// The payer's parent, and the parents of as many other groups as the chain asks for, drawn
+    /// by hash so that nobody picks them.
+    fn witnesses(&self, payer: GroupId) -> BTreeSet<NodeId> {
+        let mut others: Vec<_> = self
+            .preview
+            .groups
+            .iter()
+            .filter(|(group, _)| **group != payer)
+            .map(|(group, account)| {
+                let lot = Hash::of_parts(&[
+                    &self.state.tip.0,
+                    &payer.0.to_be_bytes(),
+                    &group.0.to_be_bytes(),
+                ]);
+                (lot, account.parent)
+            })
+            .collect();
+        others.sort_unstable();
+        others.truncate(self.state.genesis.witnesses.into());
+        let parent = self
+            .preview
+            .groups
+            .get(&payer)
+            .map(|account| account.parent);
+        parent
+            .into_iter()
+            .chain(others.into_iter().map(|(_, parent)| parent))
+            .collect()
+    }
+
+    pub(super) fn profile_ack(&mut self, node: NodeId, ack: &Signed<ProfileAck>) {
+        let ProfileAck { group, round, .. } = ack.body;
+        let is_parent = self
+            .preview
+            .groups
+            .get(&group)
+            .is_some_and(|g| g.parent == node);
+        let key = parent_key(&self.preview, group);
+        let is_signed = key.is_some_and(|key| ack.verify(&key, &self.chain_id).is_ok());
+        let is_known = self
+            .rounds
+            .of_round(round)
+            .any(|r| r.receipt.body.profile == ack.body.profile);
+        if is_parent && is_signed && is_known {
+            self.rounds.acks.insert((round, group));
+        }
+    }
+
+    pub(super) fn group_block(&mut self, now: UnixMillis, node: NodeId, sealed: SealedGroup) {
+        let (round, group) = (sealed.block.body.round, sealed.block.body.group);
+        let is_parent = self
+            .preview
+            .groups
+            .get(&group)
+            .is_some_and(|g| g.parent == node);
+        let is_open = self
+            .rounds
+            .of_round(round)
+            .any(|r| r.profile.body.payer == group);
+        if is_parent && is_open && !self.rounds.group_blocks.contains_key(&(round, group)) {
+            self.rounds.group_blocks.insert((round, group), sealed);
+            self.tick(now);
+        }
+    }
+
+    pub(super) fn ballot(&mut self, ballot: Signed<Ballot>) {
+        let voter = ballot.body.voter;
+        let before = self.rounds.ballots.get(&voter).map(|b| b.body.height);
+        let is_news = before.is_none_or(|height| height < ballot.body.height);
+        if is_news && check_ballot(&self.state, &ballot).is_ok() {
+            self.rounds.ballots.insert(voter, ballot);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! From what waits to a block: when a round is sealed, and what its block holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, SignedProfile, UnixMillis};
+
+use super::rounds::{Received, has_content};
+use super::{Effect, Event, Provider, disk};
+use crate::apply::{check_ballot, check_group_block};
+use crate::block::{Ballot, Block, Body, ChargeLine, Record};
+use crate::finality;
+use crate::frame::{Frame, SealedGroup};
+use crate::seal::seal;
+use crate::state::GroupAccount;
+use crate::tariff::Price;
+
+impl Provider {
+    /// Seals every round that is over.
+    pub(super) fn tick(&mut self, now: UnixMillis) {
+        while let Some(round) = self.due(now) {
+            if !self.seal_round(now, round) {
+                break;
+            }
+        }
+        self.wake(now);
+    }
+
+    /// The next round to seal: one with charges that is over and complete, or the newest that is
+    /// over where records or ballots wait.
+    fn due(&self, now: UnixMillis) -> Option<u64> {
+        let over = self.state.genesis.round_at(now).checked_sub(1)?;
+        let oldest = self.rounds.oldest_round();
+        if let Some(round) = oldest.filter(|_| self.state.groups.is_empty()) {
+            // No charge before somebody can vote on it: the enrolments get a block of their own,
+            // also where the round of the charge is over by now.
+            return Some(round - 1).filter(|round| *round <= over);
+        }
+        match oldest {
+            Some(round) if round <= over => self.is_complete(now, round).then_some(round),
+            _ => {
+                let waits = !self.rounds.records.is_empty() || self.ballots_help();
+                (over > self.state.round && waits).then_some(over)
+            }
+        }
+    }
+
+    /// Whether nothing more is awaited for `round`: every parent that acknowledged has sealed, or
+    /// the grace is over.
+    fn is_complete(&self, now: UnixMillis, round: u64) -> bool {
+        let sealed = |group| self.rounds.group_blocks.contains_key(&(round, group));
+        let payers: BTreeSet<GroupId> = self
+            .rounds
+            .of_round(round)
+            .map(|r| r.profile.body.payer)
+            .collect();
+        let is_awaited =
+            |group: &GroupId| self.rounds.acks.contains(&(round, *group)) && !sealed(*group);
+        now >= self.grace_end(round) || !payers.iter().any(is_awaited)
+    }
+
+    fn grace_end(&self, round: u64) -> UnixMillis {
+        let genesis = &self.state.genesis;
+        let grace = genesis.group_block_grace_ms();
+        genesis.round_start(round + 1).plus_ms(grace)
+    }
+
+    /// Whether a block of ballots alone would bring charges or records nearer to being final.
+    fn ballots_help(&self) -> bool {
+        let is_open = self.state.final_height < self.rounds.last_content;
+        let voted = |group, account: &GroupAccount| {
+            let ballot = self.rounds.ballots.get(&group).map_or(0, |b| b.body.height);
+            ballot.max(account.voted_height)
+        };
+        is_open && finality::reach(&self.state, voted) > self.state.final_height
+    }
+
+    pub(super) fn wake(&mut self, now: UnixMillis) {
+        let waits = !self.rounds.records.is_empty()
+            || !self.rounds.received.is_empty()
+            || self.state.final_height < self.rounds.last_content;
+        if !waits {
+            return;
+        }
+        let genesis = &self.state.genesis;
+        let round_end = genesis.round_start(genesis.round_at(now) + 1);
+        let grace_end = self
+            .rounds
+            .oldest_round()
+            .map(|round| self.grace_end(round));
+        let next = grace_end
+            .filter(|at| *at > now)
+            .map_or(round_end, |at| at.min(round_end));
+        self.effect(Effect::WakeAt(next));
+    }
+
+    /// Seals the block of `round`; `false` where there is nothing to seal.
+    fn seal_round(&mut self, now: UnixMillis, round: u64) -> bool {
+        let body = self.body_of(round);
+        if !has_content(&body) && body.ballots.is_empty() {
+            return false;
+        }
+        let sealed = seal(&self.state, body, round, now.seconds(), &self.key);
+        let (block, next) = match sealed {
+            Ok(sealed) => sealed,
+            Err(invalid) => unreachable!("every entry was checked when it was taken in: {invalid}"),
+        };
+        self.persist(disk::block(&block));
+        self.forget_sealed(&block, round);
+        self.state = next;
+        self.rebuild_preview();
+        self.announce(block);
+        true
+    }
+
+    fn body_of(&mut self, round: u64) -> Body {
+        let mut group_blocks = Vec::new();
+        let mut in_time = BTreeSet::new();
+        let sealed: Vec<SealedGroup> = self
+            .rounds
+            .group_blocks
+            .range((round, GroupId(0))..=(round, GroupId(u32::MAX)))
+            .map(|(_, sealed)| sealed.clone())
+            .collect();
+        for sealed in sealed {
+            match self.check_sealed(round, &sealed) {
+                Ok(()) => {
+                    in_time.extend(sealed.profiles);
+                    group_blocks.push(sealed.block);
+                }
+                Err(reason) => {
+                    let group = sealed.block.body.group;
+                    self.notify(Event::GroupBlockRefused { group, reason });
+                }
+            }
+        }
+        let mut charges: Vec<ChargeLine> = self
+            .rounds
+            .of_round(round)
+            .map(|received| self.priced(received, &in_time))
+            .collect();
+        charges.sort_by_key(|line| line.profile.body.sort_key());
+        let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
+        Body {
+            records: self.records_of(round),
+            group_blocks,
+            charges,
+            ballots: self
+                .rounds
+                .ballots
+                .values()
+                .filter(is_valid)
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// The records that wait, and the grants that this round's charges rest on and the state does
+    /// not hold (any more).
+    fn records_of(&self, round: u64) -> Vec<Record> {
+        let grants: BTreeMap<GrantId, &SignedGrant> = self
+            .rounds
+            .of_round(round)
+            .map(|received| (received.grant.body.id(), &received.grant))
+            .filter(|(id, _)| !self.state.grants.contains_key(id))
+            .collect();
+        let waiting = self.rounds.records.values().cloned();
+        waiting
+            .chain(grants.into_values().cloned().map(Record::Grant))
+            .collect()
+    }
+
+    /// Whether a group block seals charges that were received for this round, and is well signed.
+    fn check_sealed(&self, round: u64, sealed: &SealedGroup) -> Result<(), String> {
+        let group = sealed.block.body.group;
+        let named: BTreeSet<&Hash> = sealed.profiles.iter().collect();
+        let mut profiles: Vec<&SignedProfile> = self
+            .rounds
+            .of_round(round)
+            .map(|received| &received.profile)
+            .filter(|profile| profile.body.payer == group && named.contains(&profile.hash()))
+            .collect();
+        profiles.sort_by_key(|profile| profile.body.sort_key());
+        if profiles.len() != sealed.profiles.len() {
+            return Err("it names charges that were not received for this round".to_owned());
+        }
+        check_group_block(&self.preview, round, &sealed.block, profiles.into_iter())
+            .map_err(|invalid| invalid.to_string())
+    }
+
+    fn priced(&self, received: &Received, in_time: &BTreeSet<Hash>) -> ChargeLine {
+        // Priced when it was taken in, too. A dearer tariff since then can only stop at what a
+        // line carries: the payer then owes less than that tariff says, never more.
+        let most = Price {
+            amount: u32::MAX,
+            credit: u32::MAX,
+        };
+        let price = self.tariff.price(received.profile.body.energy_wh);
+        let price = price.unwrap_or(most);
+        ChargeLine {
+            profile: received.profile.clone(),
+            late: !in_time.contains(&received.profile.hash()),
+            amount: price.amount,
+            credit: price.credit,
+            tariff: self.preview.tariff(),
+        }
+    }
+
+    fn forget_sealed(&mut self, block: &Block, round: u64) {
+        for number in std::mem::take(&mut self.rounds.records).into_keys() {
+            self.persist(disk::forget_record(number));
+        }
+        for line in &block.body.charges {
+            let key = (line.profile.body.node, line.profile.body.seq);
+            if let Some(received) = self.rounds.received.remove(&key) {
+                self.persist(disk::forget_received(&received));
+            }
+        }
+        for ballot in &block.body.ballots {
+            let voter = ballot.body.voter;
+            if self.rounds.ballots.get(&voter) == Some(ballot) {
+                self.rounds.ballots.remove(&voter);
+            }
+        }
+        let next = (round + 1, GroupId(0));
+        self.rounds.acks = self.rounds.acks.split_off(&next);
+        self.rounds.group_blocks = self.rounds.group_blocks.split_off(&next);
+        if has_content(&block.body) {
+            self.rounds.last_content = block.header.body.height;
+        }
+    }
+
+    /// Sends a new block to everyone, and the bills of what it made final.
+    fn announce(&mut self, block: Block) {
+        let header = &block.header.body;
+        self.notify(Event::Sealed {
+            height: header.height,
+            round: header.round,
+            charges: header.charges,
+            final_height: self.state.final_height,
+        });
+        let links: Vec<_> = self.links.keys().copied().collect();
+        for link in links {
+            self.send(link, Frame::Block(Box::new(block.clone())));
+        }
+        self.open.push_back(block);
+        let finals: Vec<Block> = self
+            .open
+            .iter()
+            .filter(|block| block.header.body.height <= self.state.final_height)
+            .cloned()
+            .collect();
+        disk::forget_final(&mut self.open, &self.state);
+        for block in finals {
+            self.send_bills(&block);
+        }
+    }
+}
