@@ -8,6 +8,9 @@ use protocol::UnixMillis;
 
 /// The provider's clock is followed this far; beyond, a person is asked.
 pub(crate) const MAX_STEP_MS: u64 = 5 * 60 * 1000;
+/// A difference this small is how long the provider's answer was on its way; to follow it would set
+/// a right clock back.
+const ON_ITS_WAY_MS: u64 = 2_000;
 
 /// This machine's clock, corrected by the provider's. Clones share the correction.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,10 @@ impl Clock {
             let off_s = off_ms / 1000;
             return Err(ClockOff { off_s, side });
         }
+        if off_ms <= ON_ITS_WAY_MS {
+            self.offset_ms.store(0, Ordering::Relaxed);
+            return Ok(());
+        }
         let off = i64::try_from(off_ms).expect("it is below five minutes");
         let offset = if own < provider { off } else { -off };
         self.offset_ms.store(offset, Ordering::Relaxed);
@@ -59,6 +66,14 @@ fn machine_now() -> UnixMillis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_was_on_its_way_sets_no_clock_back() {
+        let clock = Clock::default();
+        let before = clock.now();
+        assert_eq!(clock.follow(UnixMillis(before.0 - 1_000)), Ok(()));
+        assert!(clock.now() >= before);
+    }
 
     #[test]
     fn the_providers_clock_is_followed_up_to_five_minutes() {

@@ -332,12 +332,12 @@ impl Charges {
                     return (last.at, last.register);
                 }
                 let power = reading.power;
-                record.charge.observe(&Observation {
+                let at = record.observe(&Observation {
                     at: reading.taken_at,
                     register: Some(reading.register),
                     power,
                 });
-                (reading.taken_at, reading.register)
+                (at, reading.register)
             }
             Err(why) => {
                 record.hold_for(&format!("the meter was not read at the end: {why}"));

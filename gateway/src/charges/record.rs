@@ -1,6 +1,7 @@
 //! A running charge as it is stored.
 
-use ocpp_bridge::session::{DetailPoint, EndedCharge, RunningCharge};
+use ocpp_bridge::session::{DetailPoint, EndedCharge, Observation, RunningCharge};
+use protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{Begin, SAVE_MS, SAVE_WH};
@@ -89,6 +90,18 @@ impl Record {
         self.hold.get_or_insert_with(|| reason.to_owned());
     }
 
+    /// Takes a reading in and gives the moment it counts for.
+    pub(super) fn observe(&mut self, observation: &Observation) -> UnixMillis {
+        let at = match self.source {
+            // The gateway reads its meters one after the other: where a reading seems older than
+            // the one before, the clock was set back between them.
+            Source::Meter { .. } => observation.at.max(self.charge.last.at),
+            Source::Charger => observation.at,
+        };
+        self.charge.observe(&Observation { at, ..*observation });
+        at
+    }
+
     pub(super) fn is_save_due(&self) -> bool {
         let last = self.charge.last;
         let energy = last.register.0.saturating_sub(self.saved.register.0);
@@ -101,5 +114,51 @@ impl Record {
 
     pub(super) fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meter_drivers::Reading;
+    use ocpp_bridge::session::StopReason;
+    use protocol::{EnergyWh, IdTag};
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_no_metered_charge() {
+        let begin = Begin {
+            charge_point: "MB-1".to_owned(),
+            connector: 1,
+            id_tag: IdTag::parse("TAG").expect("printable"),
+            register: None,
+            at: UnixMillis(10_000),
+        };
+        let read = CheckedReading {
+            reading: Reading {
+                register: EnergyWh(500),
+                resolution_mwh: 1,
+                power: None,
+                taken_at: UnixMillis(10_000),
+                serial: None,
+            },
+            model: "SDM630",
+            serial: None,
+        };
+        let mut record = Record::metered(&begin, "yard".to_owned(), "yard-meter", &read);
+        for (at, register) in [(20_000, 600), (12_000, 700)] {
+            record.observe(&Observation {
+                at: UnixMillis(at),
+                register: Some(EnergyWh(register)),
+                power: None,
+            });
+        }
+        let at = record.observe(&Observation {
+            at: UnixMillis(9_000),
+            register: Some(EnergyWh(800)),
+            power: None,
+        });
+        let ended = record.charge.end(at, EnergyWh(800), StopReason::Local);
+        assert_eq!((ended.energy, ended.anomalies), (EnergyWh(300), Vec::new()));
     }
 }
