@@ -212,10 +212,17 @@ impl Server {
             .unwrap_or_else(|| panic!("{} has not told {placeholder}", self.name))
     }
 
-    /// Where OCPP chargers connect, without their id.
+    /// Whether there is anything to start.
     #[must_use]
-    pub fn ocpp_url(&self) -> String {
-        format!("ws://{}/ocpp", self.address("{ocpp}"))
+    pub fn is_configured(&self) -> bool {
+        !self.template.is_empty()
+    }
+
+    /// Where OCPP chargers connect, without their id; `None` before the first start.
+    #[must_use]
+    pub fn ocpp_url(&self) -> Option<String> {
+        let address = self.addresses.get("{ocpp}")?;
+        Some(format!("ws://{address}/ocpp"))
     }
 }
 
