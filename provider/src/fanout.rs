@@ -136,7 +136,7 @@ impl Surroundings<Provider> for Shell {
                 let request = Box::new(request);
                 (link, Outgoing::Ask { call, request })
             }
-            Effect::Send { link, frame } => (link, sent(frame)),
+            Effect::Send { link, frame } => (link, Outgoing::Frame(frame)),
             Effect::SendBlocks { link, from, count } => (link, Outgoing::Blocks { from, count }),
             Effect::Close { link } => return self.fanout.remove(link),
             Effect::Notify(event) => return tell(&event),
@@ -144,17 +144,6 @@ impl Surroundings<Provider> for Shell {
             Effect::WakeAt(_) => return,
         };
         self.fanout.push(link, outgoing);
-    }
-}
-
-/// A block is in the store before it is announced, so its height is enough.
-fn sent(frame: Box<Frame>) -> Outgoing {
-    match *frame {
-        Frame::Block(block) => Outgoing::Blocks {
-            from: block.header.body.height,
-            count: 1,
-        },
-        _ => Outgoing::Frame(frame),
     }
 }
 

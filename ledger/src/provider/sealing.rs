@@ -9,7 +9,7 @@ use super::{Effect, Event, Provider, disk};
 use crate::apply::{check_ballot, check_group_block};
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
 use crate::finality;
-use crate::frame::{Frame, SealedGroup};
+use crate::frame::SealedGroup;
 use crate::seal::seal;
 use crate::state::GroupAccount;
 use crate::tariff::Price;
@@ -238,9 +238,14 @@ impl Provider {
             charges: header.charges,
             final_height: self.state.final_height,
         });
-        let links: Vec<_> = self.links.keys().copied().collect();
-        for link in links {
-            self.send(link, Frame::Block(Box::new(block.clone())));
+        let from = header.height;
+        // By height: a copy for each of thousands of links would fill the memory.
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            self.effect(Effect::SendBlocks {
+                link,
+                from,
+                count: 1,
+            });
         }
         self.open.push_back(block);
         let finals: Vec<Block> = self
