@@ -351,7 +351,7 @@ impl Check<'_> {
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         if !has_port {
-            let accepted = "write HOST:PORT, such as 192.168.1.50:502";
+            let accepted = "write HOST:PORT, such as 192.0.2.50:502";
             return Err(self.refuse("meter.address", &raw.address, accepted));
         }
         let milliseconds = |key: &str, ms: u64, least: u64| match ms {
