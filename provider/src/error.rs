@@ -24,6 +24,8 @@ pub(crate) enum Error {
     },
     #[error("{path} is not what this program wrote; restore the state directory from a backup")]
     DamagedFile { path: PathBuf },
+    #[error("others can read {path} (mode {mode:o}); run chmod 600 on it")]
+    Exposed { path: PathBuf, mode: u32 },
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
     #[error(

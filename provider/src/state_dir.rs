@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use protocol::KeyPair;
@@ -55,7 +55,7 @@ impl StateDir {
 
     /// The provider's key; `None` where there is none yet.
     pub(crate) fn key(&self) -> Result<Option<KeyPair>, Error> {
-        let Some(text) = self.read(KEY)? else {
+        let Some(text) = self.read_secret(KEY)? else {
             return Ok(None);
         };
         let mut seed = [0; 32];
@@ -84,7 +84,7 @@ impl StateDir {
 
     /// The operator's token of a provider that ran here.
     pub(crate) fn stored_operator_token(&self) -> Result<Option<String>, Error> {
-        let text = self.read(TOKEN)?;
+        let text = self.read_secret(TOKEN)?;
         Ok(text.map(|text| text.trim().to_owned()))
     }
 
@@ -107,6 +107,18 @@ impl StateDir {
 
     pub(crate) fn forget_addresses(&self) -> Result<(), Error> {
         fs::remove_file(self.0.join(ADDRESSES)).map_err(|source| self.refused(ADDRESSES, source))
+    }
+
+    /// Reads a file that nobody else may: whoever has it is the provider, or its operator.
+    fn read_secret(&self, name: &str) -> Result<Option<String>, Error> {
+        let path = self.0.join(name);
+        if let Ok(metadata) = fs::metadata(&path) {
+            let mode = metadata.permissions().mode() & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(Error::Exposed { path, mode });
+            }
+        }
+        self.read(name)
     }
 
     fn read(&self, name: &str) -> Result<Option<String>, Error> {
