@@ -62,6 +62,17 @@ impl Server {
         &self.name
     }
 
+    /// `gateway` or `provider`.
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        self.role
+    }
+
+    /// Lets the next start take free addresses again.
+    pub fn forget_addresses(&mut self) {
+        self.addresses.clear();
+    }
+
     /// How often it was started.
     #[must_use]
     pub fn starts(&self) -> u32 {
