@@ -192,7 +192,14 @@ async fn swipe(
         let text = "no [[modbus_charger]] has this id";
         return Err(refuse(StatusCode::NOT_FOUND, text));
     };
-    match charger.swipe(&swipe.id_tag).await {
+    // On its own: whoever asked may go away, and what has begun is done to its end.
+    let charger = Arc::clone(charger);
+    let swiped = tokio::spawn(async move { charger.swipe(&swipe.id_tag).await });
+    let swiped = swiped.await.map_err(|_| {
+        let text = "the swipe has failed; this is a bug, please report it with the log";
+        refuse(StatusCode::INTERNAL_SERVER_ERROR, text)
+    })?;
+    match swiped {
         Ok(Swiped::Began { transaction }) => Ok(Json(SwipeAnswer::Began { transaction })),
         Ok(Swiped::Ended(ended)) => Ok(Json(SwipeAnswer::Ended {
             energy_wh: ended.energy.0,
@@ -208,7 +215,9 @@ fn status_of(error: &SwipeError) -> StatusCode {
         | SwipeError::OutOfService
         | SwipeError::Charge(ChargeError::Busy(_) | ChargeError::Idle(_)) => StatusCode::CONFLICT,
         SwipeError::Charge(ChargeError::Meter(_)) => StatusCode::BAD_GATEWAY,
-        SwipeError::Charge(ChargeError::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
+        SwipeError::Charge(ChargeError::Stopped | ChargeError::Interrupted(_)) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Meters: one task each, which reads at its interval and whenever a charge begins or ends.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ const REQUESTS: usize = 16;
 pub(crate) struct MeterState {
     /// The newest reading, with its own time.
     pub(crate) reading: Option<Reading>,
+    /// Counts the readings: their order, whatever becomes of the clock.
+    pub(crate) number: u64,
     /// Why the last attempt gave none.
     pub(crate) fault: Option<String>,
 }
@@ -28,9 +32,10 @@ pub(crate) struct MeterState {
 /// A reading taken for a charge's beginning or end, with the meter's identity checked.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedReading {
+    /// As in [`MeterState`].
+    pub(crate) number: u64,
     pub(crate) reading: Reading,
     pub(crate) model: &'static str,
-    pub(crate) serial: Option<String>,
 }
 
 type Request = oneshot::Sender<Result<CheckedReading, String>>;
@@ -108,6 +113,7 @@ async fn run(
 ) {
     let now = || clock.now();
     let mut driver = new_driver(&name, &config);
+    let mut told = None;
     let mut interval = tokio::time::interval(config.poll_interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -119,20 +125,22 @@ async fn run(
             _ = interval.tick() => None,
         };
         let result = match &request {
-            None => driver.read(&now).await.map(|reading| (reading, None)),
+            None => driver.read(&now).await,
             Some(_) => identify_and_read(&mut driver, &now).await,
         };
         if matches!(result, Err(MeterError::SerialChanged { .. })) {
             // The driver holds on to the old meter; the new one is read by a new driver.
             driver = new_driver(&name, &config);
         }
-        note(&name, &publish, &result);
+        let number = note(&name, &publish, &mut told, &result);
         if let Some(request) = request {
-            let checked = result.map_err(|error| error.to_string());
+            let checked = result.map(|reading| CheckedReading {
+                number,
+                reading,
+                model: config.map.model(),
+            });
             // Whoever asked may have given up waiting.
-            let _ = request.send(checked.and_then(|(reading, checked)| {
-                checked.ok_or_else(|| format!("{reading:?} came without an identity"))
-            }));
+            let _ = request.send(checked.map_err(|error| with_cause(&error)));
         }
     }
 }
@@ -140,15 +148,9 @@ async fn run(
 async fn identify_and_read(
     driver: &mut ModbusTcpMeter,
     now: &impl meter_drivers::Clock,
-) -> Result<(Reading, Option<CheckedReading>), MeterError> {
-    let identity = driver.identify().await?;
-    let reading = driver.read(now).await?;
-    let checked = CheckedReading {
-        reading: reading.clone(),
-        model: identity.model,
-        serial: identity.serial.map(|serial| serial.to_string()),
-    };
-    Ok((reading, Some(checked)))
+) -> Result<Reading, MeterError> {
+    driver.identify().await?;
+    driver.read(now).await
 }
 
 fn new_driver(name: &str, config: &MeterConfig) -> ModbusTcpMeter {
@@ -161,25 +163,41 @@ fn new_driver(name: &str, config: &MeterConfig) -> ModbusTcpMeter {
     })
 }
 
-/// Publishes a result. An old reading stays, with its old time.
+/// The error and what caused it, such as which register does not fit, on one line.
+fn with_cause(error: &MeterError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Publishes a result and gives the newest reading's number. An old reading stays, with its old
+/// time.
 fn note(
     name: &str,
     publish: &watch::Sender<MeterState>,
-    result: &Result<(Reading, Option<CheckedReading>), MeterError>,
-) {
+    told: &mut Option<Discriminant<MeterError>>,
+    result: &Result<Reading, MeterError>,
+) -> u64 {
     publish.send_modify(|state| match result {
-        Ok((reading, _)) => {
+        Ok(reading) => {
+            state.number += 1;
+            *told = None;
             if state.fault.take().is_some() {
                 tracing::info!(meter = name, "meter answers again");
             }
             state.reading = Some(reading.clone());
         }
         Err(error) => {
-            let fault = error.to_string();
-            if state.fault.as_ref() != Some(&fault) {
-                tracing::warn!(meter = name, %error, "no reading");
+            let fault = with_cause(error);
+            // Once for each kind: how long a silent meter was waited for differs every time.
+            let kind = Some(discriminant(error));
+            if *told != kind {
+                tracing::warn!(meter = name, "no reading: {fault}");
+                *told = kind;
             }
             state.fault = Some(fault);
         }
     });
+    publish.borrow().number
 }

@@ -79,17 +79,22 @@ impl ModbusCharger {
         &self.config.outlet
     }
 
-    /// Closes what a restart interrupted, and tells the central system what it missed.
+    /// Closes what a restart interrupted, and tells the central system what it missed. Until then
+    /// the outlet is taken.
     pub(crate) async fn recover(&self) -> Result<(), ChargeError> {
-        let _turn = self.turn.lock().await;
         for record in self.charges.interrupted(&self.id) {
-            self.report_began(&record).await;
-            let recovered = self.charges.close_interrupted(record).await?;
-            let transaction = recovered.record.charge.transaction_id;
-            self.report_ended(transaction, &recovered.ended, None)
-                .await?;
+            if !record.is_announced {
+                self.report_began(&record).await;
+            }
+            self.charges.wait_for_meter(&record).await;
+            let _turn = self.turn.lock().await;
+            let transaction = record.charge.transaction_id;
+            if let Some(ended) = self.charges.close_interrupted(transaction).await? {
+                self.report_ended(transaction, &ended, None).await?;
+            }
         }
-        self.report_status(ConnectorStatus::Available).await;
+        let turn = self.turn.lock().await;
+        self.report_idle(*turn).await;
         Ok(())
     }
 
@@ -99,6 +104,9 @@ impl ModbusCharger {
             None => {
                 let transaction = self.start(id_tag, true).await?;
                 Ok(Swiped::Began { transaction })
+            }
+            Some(record) if record.is_interrupted => {
+                Err(ChargeError::Interrupted(record.outlet).into())
             }
             Some(record) if record.charge.id_tag == *id_tag => {
                 let transaction = record.charge.transaction_id;
@@ -177,7 +185,7 @@ impl ModbusCharger {
         reason: StopReason,
         id_tag: Option<&IdTag>,
     ) -> Result<EndedCharge, ChargeError> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
         let end = End {
             register: None,
             at: self.charges.now(),
@@ -186,28 +194,36 @@ impl ModbusCharger {
         let ended = self.charges.end(transaction, end).await?;
         let ended = ended.ok_or_else(|| ChargeError::Idle(self.config.outlet.clone()))?;
         self.report_ended(transaction, &ended, id_tag).await?;
-        self.report_status(ConnectorStatus::Available).await;
+        self.report_idle(*turn).await;
         Ok(ended)
     }
 
     /// The meter at the outlet was read.
     pub(crate) async fn observed(&self, observation: Observation) {
-        self.report(SessionEvent::Observed {
+        let event = SessionEvent::Observed {
             connector: 1,
             observation,
-        })
-        .await;
+        };
+        if let Some(north) = &self.north
+            && let Err(error) = north.report(event).await
+        {
+            // Readings come every second; that the face has ended is told once, where it ran.
+            tracing::debug!(charge_point = self.id, %error, "a reading is not reported");
+        }
     }
 
     async fn report_began(&self, record: &Record) {
-        self.report(SessionEvent::Began {
-            charge: key(record.charge.transaction_id),
+        let transaction = record.charge.transaction_id;
+        let event = SessionEvent::Began {
+            charge: key(transaction),
             connector: 1,
             id_tag: record.charge.id_tag.clone(),
             at: record.charge.started_at,
             register: record.charge.register_start,
-        })
-        .await;
+        };
+        if self.report(event).await {
+            self.charges.announced(transaction);
+        }
     }
 
     /// Reports the end; once the central system's side has it, the gateway forgets the charge.
@@ -237,6 +253,15 @@ impl ModbusCharger {
         }
     }
 
+    /// No charge goes on.
+    async fn report_idle(&self, availability: Availability) {
+        self.report_status(match availability {
+            Availability::Operative => ConnectorStatus::Available,
+            Availability::Inoperative => ConnectorStatus::Unavailable,
+        })
+        .await;
+    }
+
     async fn report_status(&self, status: ConnectorStatus) {
         self.report(SessionEvent::Status {
             connector: 1,
@@ -247,12 +272,16 @@ impl ModbusCharger {
         .await;
     }
 
-    async fn report(&self, event: SessionEvent) {
-        if let Some(north) = &self.north
-            && let Err(error) = north.report(event).await
-        {
+    /// True where the central system's side has it.
+    async fn report(&self, event: SessionEvent) -> bool {
+        let Some(north) = &self.north else {
+            return false;
+        };
+        let reported = north.report(event).await;
+        if let Err(error) = &reported {
             tracing::error!(charge_point = self.id, %error, "the central system is not told");
         }
+        reported.is_ok()
     }
 }
 
@@ -304,16 +333,20 @@ impl ChargePointHost for ModbusCharger {
         if connector > 1 {
             return AvailabilityAnswer::Rejected;
         }
-        let (availability, status) = match available {
-            true => (Availability::Operative, ConnectorStatus::Available),
-            false => (Availability::Inoperative, ConnectorStatus::Unavailable),
+        let mut turn = self.turn.lock().await;
+        *turn = match available {
+            true => Availability::Operative,
+            false => Availability::Inoperative,
         };
-        *self.turn.lock().await = availability;
-        if self.charges.at_outlet(&self.config.outlet).is_some() {
-            return AvailabilityAnswer::Scheduled;
+        let is_charging = self.charges.at_outlet(&self.config.outlet).is_some();
+        match (is_charging, available) {
+            (true, true) => AvailabilityAnswer::Accepted,
+            (true, false) => AvailabilityAnswer::Scheduled,
+            (false, _) => {
+                self.report_idle(*turn).await;
+                AvailabilityAnswer::Accepted
+            }
         }
-        self.report_status(status).await;
-        AvailabilityAnswer::Accepted
     }
 
     async fn unlock(&self, _: u32) -> UnlockAnswer {

@@ -1,7 +1,8 @@
 //! Receipt files: written when a charge is final, and told in words a driver understands.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::Context;
 use ledger::receipt_file::{MAX_BYTES, Proven, ReceiptFile};
@@ -9,8 +10,44 @@ use ledger::store::Store;
 use ledger::tariff::in_words;
 use protocol::PublicKey;
 
+/// Receipt files that may wait for the disk.
+const QUEUE: usize = 1_024;
+
+/// Writes receipt files on a thread of its own: nobody waits for them, and the engine must not.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    queue: SyncSender<(u32, Vec<u8>)>,
+}
+
+impl Writer {
+    pub(crate) fn start(directory: PathBuf) -> std::io::Result<Self> {
+        let (queue, files) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("receipts".to_owned())
+            .spawn(move || write(&directory, &files))?;
+        Ok(Self { queue })
+    }
+
+    pub(crate) fn keep(&self, seq: u32, receipt: Vec<u8>) {
+        if self.queue.try_send((seq, receipt)).is_err() {
+            tracing::warn!(
+                seq,
+                "too many receipts at once; this file follows at the next start"
+            );
+        }
+    }
+}
+
+fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>) {
+    while let Ok((seq, receipt)) = files.recv() {
+        if let Err(error) = keep(directory, seq, &receipt) {
+            tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
+        }
+    }
+}
+
 /// Writes a receipt file, whole or not at all.
-pub(crate) fn keep(directory: &Path, seq: u32, receipt: &[u8]) -> std::io::Result<()> {
+fn keep(directory: &Path, seq: u32, receipt: &[u8]) -> std::io::Result<()> {
     let path = directory.join(file_name(seq));
     let fresh = path.with_extension("new");
     let mut file = std::fs::File::create(&fresh)?;

@@ -70,7 +70,7 @@ impl Gateway {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink: outgoing,
-            receipts_dir: state_dir.join(RECEIPTS_DIR),
+            receipts: receipts::Writer::start(state_dir.join(RECEIPTS_DIR))?,
         };
         let node = Node::load(key.clone(), node_config(&config), &store)?;
         check_key(&config, &node, &key)?;
@@ -82,6 +82,7 @@ impl Gateway {
             genesis: stored_genesis(&store)?,
             engine: engine.clone(),
             outgoing: queue,
+            calls: uplink::Calls::default(),
         };
         let config = Arc::new(config);
         let meters = Meters::start(&config.meters, &clock);
@@ -110,6 +111,7 @@ impl Gateway {
         ocpp: Option<TcpListener>,
         api: Option<TcpListener>,
     ) -> anyhow::Result<()> {
+        self.charges.close_abandoned().await?;
         let modbus_chargers = self.start_modbus_chargers()?;
         self.follow_meters(&modbus_chargers);
         let mut addresses = Vec::new();
@@ -195,11 +197,13 @@ impl Gateway {
     /// Gives every reading to the charge at its outlet.
     fn follow_meters(&self, chargers: &BTreeMap<String, Arc<ModbusCharger>>) {
         for (outlet, config) in &self.config.outlets {
-            let meter = config.meter.as_deref();
-            let Some(mut states) = meter.and_then(|meter| self.meters.follow(meter)) else {
+            let Some(meter) = config.meter.clone() else {
                 continue;
             };
-            let (outlet, charges) = (outlet.clone(), Arc::clone(&self.charges));
+            let Some(mut states) = self.meters.follow(&meter) else {
+                continue;
+            };
+            let charges = Arc::clone(&self.charges);
             let charger = chargers.values().find(|c| c.outlet() == outlet).cloned();
             tokio::spawn(async move {
                 while states.changed().await.is_ok() {
@@ -207,7 +211,8 @@ impl Gateway {
                     let Some(reading) = state.reading.filter(|_| state.fault.is_none()) else {
                         continue;
                     };
-                    if charges.observe_meter(&outlet, &reading).await.is_err() {
+                    let observed = charges.observe_meter(&meter, state.number, &reading);
+                    if observed.await.is_err() {
                         return;
                     }
                     if let Some(charger) = &charger {
@@ -235,6 +240,8 @@ impl Gateway {
             ended = &mut ended => return outcome(ended),
         }
         tracing::info!("stopping; running charges are kept");
+        // Where the engine has died, its thread tells why below.
+        let _ = self.charges.save_all().await;
         self.engine.stop();
         outcome(ended.await)
     }
@@ -310,6 +317,7 @@ fn node_config(config: &Config) -> NodeConfig {
     });
     NodeConfig {
         chargers: config.chargers.clone(),
+        members: config.members.clone(),
         outlets: outlets.collect(),
     }
 }

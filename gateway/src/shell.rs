@@ -1,9 +1,8 @@
 //! Between the node's rules and the world: carries out what the engine's machine wants.
 
-use std::path::PathBuf;
-
 use ledger::node::{Effect, Event, Input, Node};
 use ledger::store::{Store, Surroundings};
+use ledger::tariff::in_words;
 use protocol::UnixMillis;
 use tokio::sync::mpsc;
 
@@ -18,7 +17,7 @@ pub(crate) struct Shell {
     pub(crate) clock: Clock,
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
-    pub(crate) receipts_dir: PathBuf,
+    pub(crate) receipts: receipts::Writer,
 }
 
 impl Surroundings<Node> for Shell {
@@ -43,7 +42,7 @@ impl Surroundings<Node> for Shell {
             Effect::Call(request) => self.queue(Outgoing::Call(request)),
             Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
-            Effect::Notify(event) => self.notify(&event),
+            Effect::Notify(event) => self.notify(event),
             // The engine sets its own alarm.
             Effect::WakeAt(_) => {}
         }
@@ -59,13 +58,11 @@ impl Shell {
         }
     }
 
-    fn notify(&self, event: &Event) {
+    fn notify(&self, event: Event) {
         match event {
             Event::Final { seq, receipt } => {
                 tracing::info!(seq, "charge is final");
-                if let Err(error) = receipts::keep(&self.receipts_dir, *seq, receipt) {
-                    tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
-                }
+                self.receipts.keep(seq, receipt);
             }
             Event::Held { outlet, reason } => {
                 tracing::warn!(
@@ -97,6 +94,22 @@ impl Shell {
                     here,
                     "this state directory is older than what the provider has from this node; \
                      charges in it are held"
+                );
+            }
+            Event::Billed(bill) => {
+                let energy_wh: u64 = bill.lines.iter().map(|line| line.energy_wh.0).sum();
+                let amount: u64 = bill.lines.iter().map(|line| line.amount.0).sum();
+                let credit: u64 = bill.credits.iter().map(|credit| credit.credit.0).sum();
+                tracing::info!(
+                    energy_wh,
+                    amount = in_words(amount, &bill.currency),
+                    credit = in_words(credit, &bill.currency),
+                    "final and billed"
+                );
+            }
+            Event::FalseBill => {
+                tracing::error!(
+                    "the provider bills what is not in the chain; compare the bill with receipts"
                 );
             }
             Event::NotRegistered { status } => {

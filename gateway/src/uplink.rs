@@ -73,6 +73,7 @@ pub(crate) struct Uplink {
     pub(crate) genesis: Option<Genesis>,
     pub(crate) engine: Engine<Node>,
     pub(crate) outgoing: mpsc::Receiver<Outgoing>,
+    pub(crate) calls: Calls,
 }
 
 impl Uplink {
@@ -200,12 +201,12 @@ impl Uplink {
             return;
         };
         self.give(Input::LinkUp { genesis, ack });
-        let mut calls = Calls::default();
+        self.calls.open.clear();
         loop {
             tokio::select! {
                 event = connection.events.recv() => match event {
                     Some(Event::Binary(bytes)) => self.frame(&bytes),
-                    Some(Event::Call(call)) => self.incoming(&mut calls, *call),
+                    Some(Event::Call(call)) => self.incoming(*call),
                     Some(Event::Closed { reason }) => {
                         tracing::debug!(?reason, "link closed");
                         break;
@@ -213,7 +214,7 @@ impl Uplink {
                     None => break,
                 },
                 outgoing = self.outgoing.recv() => match outgoing {
-                    Some(outgoing) => self.send(&connection.link, &mut calls, outgoing).await,
+                    Some(outgoing) => self.send(&connection.link, outgoing).await,
                     None => break,
                 },
             }
@@ -231,10 +232,10 @@ impl Uplink {
         }
     }
 
-    fn incoming(&self, calls: &mut Calls, call: IncomingCall) {
+    fn incoming(&mut self, call: IncomingCall) {
         match Request::decode(&call.action, call.payload.get()) {
             Ok(request) => {
-                let number = calls.remember(call);
+                let number = self.calls.remember(call);
                 self.give(Input::Asked {
                     call: number,
                     request,
@@ -251,13 +252,13 @@ impl Uplink {
         }
     }
 
-    async fn send(&self, link: &Link, calls: &mut Calls, outgoing: Outgoing) {
+    async fn send(&mut self, link: &Link, outgoing: Outgoing) {
         match outgoing {
             Outgoing::Frame(frame) => {
                 // On a lost link the loop ends by itself.
                 let _ = link.send_binary(canonical(&*frame)).await;
             }
-            Outgoing::Reply { call, response } => calls.answer(call, response.as_ref()),
+            Outgoing::Reply { call, response } => self.calls.answer(call, response.as_ref()),
             Outgoing::Call(request) => {
                 let (link, engine) = (link.clone(), self.engine.clone());
                 tokio::spawn(async move {
@@ -270,9 +271,10 @@ impl Uplink {
     }
 }
 
-/// The provider's calls that wait for the node's answer.
+/// The provider's calls that wait for the node's answer. Numbers go on over links, so that a late
+/// answer meets no call of the next link.
 #[derive(Default)]
-struct Calls {
+pub(crate) struct Calls {
     next: u64,
     open: std::collections::HashMap<u64, IncomingCall>,
 }

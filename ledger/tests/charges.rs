@@ -4,7 +4,7 @@ mod support;
 
 use ledger::node::{self, Decision, Event};
 use protocol::message::Status;
-use support::{Network, site, wh};
+use support::{Network, site, tag, wh};
 
 #[test]
 fn one_charge_becomes_final_on_all_nodes_and_the_bill_matches() {
@@ -257,4 +257,58 @@ fn a_node_signs_no_number_that_the_provider_has_and_its_chain_does_not_yet() {
     net.run_rounds(4);
     assert!(!net.provider_events.iter().any(refused));
     assert_eq!(net.billed("HOUSEHOLD"), [(1_000, 40), (2_000, 80)]);
+}
+
+#[test]
+fn a_member_at_another_gateway_is_checked_with_its_groups_parent() {
+    let mut net = Network::new();
+    let fleet = net.index("fleet");
+    let members = &mut net.gateways[fleet].config.members;
+    members.insert(tag("FLEET-9"), tag("FLEET"));
+    net.crash("fleet");
+    net.restart("fleet");
+    let lot = site("FLEET", &["FLEET-9", "STRANGER"], &["lot"]);
+    net.add_gateway("lot", lot, &[]);
+    net.run_rounds(2);
+    let refused = Event::NotRegistered {
+        status: Status::Invalid,
+    };
+    let events = &net.gateway("lot").events;
+    assert_eq!(events.iter().filter(|event| **event == refused).count(), 1);
+    let decision = net.present("lot", "FLEET-9");
+    assert!(
+        matches!(decision, Decision::Accepted { .. }),
+        "{decision:?}"
+    );
+    net.charge("lot", "FLEET-9", wh(3_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.billed("FLEET"), [(3_000, 120)]);
+    assert_eq!(net.provider().state().groups.len(), 2);
+}
+
+#[test]
+fn a_parent_is_told_what_became_final_and_finds_it_in_its_own_chain() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-1");
+    net.charge("household", "FLEET-1", wh(5_000));
+    net.run_rounds(3);
+    let bills = |name: &str| -> Vec<(u64, u64)> {
+        let events = net.gateway(name).events.iter();
+        let infos = events.filter_map(|event| match event {
+            Event::Billed(info) => Some(info),
+            _ => None,
+        });
+        infos
+            .map(|info| {
+                let owed = info.lines.iter().map(|line| line.energy_wh.0).sum();
+                (
+                    owed,
+                    info.credits.iter().map(|credit| credit.credit.0).sum(),
+                )
+            })
+            .collect()
+    };
+    assert_eq!(bills("fleet"), [(5_000, 0)]);
+    assert_eq!(bills("household"), [(0, 150)]);
 }

@@ -1,7 +1,7 @@
 //! A running charge as it is stored.
 
+use meter_drivers::Reading;
 use ocpp_bridge::session::{DetailPoint, EndedCharge, Observation, RunningCharge};
-use protocol::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{Begin, SAVE_MS, SAVE_WH};
@@ -35,6 +35,15 @@ pub(crate) struct Record {
     pub(crate) saved: DetailPoint,
     /// It is over and in the outbox; only the central system has not heard of it.
     pub(crate) ended: Option<EndedCharge>,
+    /// Its start is in the journal of the central system's side.
+    pub(crate) is_announced: bool,
+    /// A restart came in between and the charger cannot tell whether the session goes on: the
+    /// charge is closed, not followed.
+    #[serde(skip)]
+    pub(crate) is_interrupted: bool,
+    /// Number of the newest meter reading taken in since the gateway started.
+    #[serde(skip)]
+    newest_reading: u64,
 }
 
 impl Record {
@@ -57,6 +66,9 @@ impl Record {
             source,
             hold,
             ended: None,
+            is_announced: false,
+            is_interrupted: false,
+            newest_reading: 0,
         }
     }
 
@@ -70,7 +82,7 @@ impl Record {
         let source = Source::Meter {
             name: meter.to_owned(),
             model: read.model.to_owned(),
-            serial: read.serial.clone(),
+            serial: serial_of(&read.reading),
             resolution_mwh: read.reading.resolution_mwh,
         };
         let at_reading = Begin {
@@ -81,6 +93,7 @@ impl Record {
         let id = begin.origin().first_16();
         Self {
             id,
+            newest_reading: read.number,
             ..Self::new(&at_reading, outlet, source, None)
         }
     }
@@ -90,16 +103,26 @@ impl Record {
         self.hold.get_or_insert_with(|| reason.to_owned());
     }
 
-    /// Takes a reading in and gives the moment it counts for.
-    pub(super) fn observe(&mut self, observation: &Observation) -> UnixMillis {
-        let at = match self.source {
-            // The gateway reads its meters one after the other: where a reading seems older than
-            // the one before, the clock was set back between them.
-            Source::Meter { .. } => observation.at.max(self.charge.last.at),
-            Source::Charger => observation.at,
+    /// Takes in a reading of the meter at the outlet.
+    pub(super) fn take_reading(&mut self, number: u64, reading: &Reading) {
+        let Source::Meter { serial, .. } = &self.source else {
+            return;
         };
-        self.charge.observe(&Observation { at, ..*observation });
-        at
+        if *serial != serial_of(reading) {
+            self.hold_for("another meter is at the outlet than at the start");
+            return;
+        }
+        if number <= self.newest_reading {
+            return;
+        }
+        self.newest_reading = number;
+        self.charge.observe(&Observation {
+            // Readings are numbered as they are taken: where a later one seems older, the clock
+            // was set back between them.
+            at: reading.taken_at.max(self.charge.last.at),
+            register: Some(reading.register),
+            power: reading.power,
+        });
     }
 
     pub(super) fn is_save_due(&self) -> bool {
@@ -117,16 +140,28 @@ impl Record {
     }
 }
 
+pub(super) fn serial_of(reading: &Reading) -> Option<String> {
+    reading.serial.as_ref().map(ToString::to_string)
+}
+
 #[cfg(test)]
 mod tests {
-    use meter_drivers::Reading;
     use ocpp_bridge::session::StopReason;
-    use protocol::{EnergyWh, IdTag};
+    use protocol::{EnergyWh, IdTag, UnixMillis};
 
     use super::*;
 
-    #[test]
-    fn a_clock_that_is_set_back_holds_no_metered_charge() {
+    fn reading(at: u64, register: u64) -> Reading {
+        Reading {
+            register: EnergyWh(register),
+            resolution_mwh: 1,
+            power: None,
+            taken_at: UnixMillis(at),
+            serial: None,
+        }
+    }
+
+    fn metered() -> Record {
         let begin = Begin {
             charge_point: "MB-1".to_owned(),
             connector: 1,
@@ -135,30 +170,34 @@ mod tests {
             at: UnixMillis(10_000),
         };
         let read = CheckedReading {
-            reading: Reading {
-                register: EnergyWh(500),
-                resolution_mwh: 1,
-                power: None,
-                taken_at: UnixMillis(10_000),
-                serial: None,
-            },
+            number: 7,
+            reading: reading(10_000, 500),
             model: "SDM630",
-            serial: None,
         };
-        let mut record = Record::metered(&begin, "yard".to_owned(), "yard-meter", &read);
-        for (at, register) in [(20_000, 600), (12_000, 700)] {
-            record.observe(&Observation {
-                at: UnixMillis(at),
-                register: Some(EnergyWh(register)),
-                power: None,
-            });
+        Record::metered(&begin, "yard".to_owned(), "yard-meter", &read)
+    }
+
+    fn check(readings: &[(u64, u64, u64)], expected: u64) {
+        let mut record = metered();
+        for (number, at, register) in readings {
+            record.take_reading(*number, &reading(*at, *register));
         }
-        let at = record.observe(&Observation {
-            at: UnixMillis(9_000),
-            register: Some(EnergyWh(800)),
-            power: None,
-        });
-        let ended = record.charge.end(at, EnergyWh(800), StopReason::Local);
-        assert_eq!((ended.energy, ended.anomalies), (EnergyWh(300), Vec::new()));
+        let last = record.charge.last;
+        let ended = record.charge.end(last.at, last.register, StopReason::Local);
+        assert_eq!(
+            (ended.energy, ended.anomalies),
+            (EnergyWh(expected), Vec::new())
+        );
+        assert_eq!(record.hold, None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_no_metered_charge() {
+        check(&[(8, 20_000, 600), (9, 12_000, 700), (10, 9_000, 800)], 300);
+    }
+
+    #[test]
+    fn a_reading_that_was_overtaken_changes_nothing() {
+        check(&[(6, 9_900, 499), (8, 20_000, 600), (7, 19_000, 590)], 100);
     }
 }

@@ -8,15 +8,9 @@ use ledger::node::Input;
 use meter_drivers::Reading;
 use ocpp_bridge::session::{EndedCharge, StopReason};
 
+use super::record::serial_of;
 use super::{ChargeError, Charges, Record, Source, detail};
 use crate::meters::MeterState;
-
-/// A charge that was closed after a restart.
-#[derive(Clone, Debug)]
-pub(crate) struct Recovered {
-    pub(crate) record: Record,
-    pub(crate) ended: EndedCharge,
-}
 
 impl Charges {
     /// Charges at `charge_point` that were going on, or ended without the central system knowing.
@@ -26,37 +20,96 @@ impl Charges {
         records
     }
 
-    /// Closes a charge of a charger without OCPP that a restart interrupted. Waits for the
-    /// meter's first reading, because only it tells what was counted meanwhile.
-    pub(crate) async fn close_interrupted(&self, record: Record) -> Result<Recovered, ChargeError> {
-        if let Some(ended) = record.ended.clone() {
-            return Ok(Recovered { record, ended });
+    /// Waits for the first reading of an interrupted charge's meter, because only it tells what
+    /// was counted meanwhile.
+    pub(crate) async fn wait_for_meter(&self, record: &Record) {
+        if record.ended.is_none()
+            && let Source::Meter { name, .. } = &record.source
+            && let Some(mut state) = self.meters.follow(name)
+        {
+            // An error means that the meter is not read any more, as when the process ends.
+            let _ = state
+                .wait_for(|state: &MeterState| state.reading.is_some())
+                .await;
         }
-        let last = record.charge.last;
-        let gap = match &record.source {
-            Source::Meter { name, .. } => {
-                let reading = self.first_reading(name).await;
-                reading.and_then(|reading| held_gap(&record, &reading))
-            }
-            Source::Charger => None,
-        };
-        let charge = record.charge.clone();
-        let ended = charge.end(last.at, last.register, StopReason::PowerLoss);
-        let gap = gap.into_iter().collect();
-        let ended = self.store_ended(record.clone(), ended, gap).await?;
-        Ok(Recovered { record, ended })
     }
 
-    async fn first_reading(&self, meter: &str) -> Option<Reading> {
-        let mut state = self.meters.follow(meter)?;
-        let known = state.wait_for(|state: &MeterState| state.reading.is_some());
-        known.await.ok().and_then(|state| state.reading.clone())
+    /// Closes a charge that a restart interrupted, by what its meter says now.
+    pub(crate) async fn close_interrupted(
+        &self,
+        transaction: i32,
+    ) -> Result<Option<EndedCharge>, ChargeError> {
+        let closed = self.with(|running| {
+            let mut record = running.records.get(&transaction).cloned()?;
+            if let Some(ended) = record.ended {
+                return Some(Ok((ended, None)));
+            }
+            let gap = match self.reading_since(&record) {
+                Ok(reading) => held_gap(&mut record, &reading),
+                Err(why) => {
+                    record.hold_for(why);
+                    None
+                }
+            };
+            let last = record.charge.last;
+            let charge = record.charge.clone();
+            let ended = charge.end(last.at, last.register, StopReason::PowerLoss);
+            let (write, input) = self.close(running, record, &ended);
+            let stored = self.queue(vec![write], input.into_iter().chain(gap).collect());
+            Some(stored.map(|stored| (ended, Some(stored))))
+        });
+        let Some(closed) = closed else {
+            return Ok(None);
+        };
+        match closed? {
+            (ended, Some(stored)) => stored.wait().await.map(|()| Some(ended)),
+            (ended, None) => Ok(Some(ended)),
+        }
+    }
+
+    fn reading_since(&self, record: &Record) -> Result<Reading, &'static str> {
+        let gone = "its meter is no longer in the configuration";
+        let Source::Meter { name, serial, .. } = &record.source else {
+            return Err("its charger is no longer an OCPP charger in the configuration");
+        };
+        let state = self.meters.follow(name).ok_or(gone)?;
+        let reading = state.borrow().reading.clone();
+        let reading = reading.ok_or("its meter was not read after a restart")?;
+        match serial_of(&reading) == *serial {
+            true => Ok(reading),
+            false => Err("another meter is at the outlet since a restart"),
+        }
+    }
+
+    /// Closes charges of chargers that were taken out of the configuration: nobody else will.
+    pub(crate) async fn close_abandoned(&self) -> Result<(), ChargeError> {
+        for record in self.all() {
+            if self.turns.contains_key(&record.charge.charge_point) {
+                continue;
+            }
+            let transaction = record.charge.transaction_id;
+            self.with(|running| {
+                if let Some(record) = running.records.get_mut(&transaction) {
+                    record.hold_for("its charger is no longer in the configuration");
+                }
+            });
+            self.close_interrupted(transaction).await?;
+            // Nobody is left to be told.
+            self.forget(transaction).await?;
+        }
+        Ok(())
     }
 }
 
 /// What the meter counted between the last saved register and now, to be looked at.
-fn held_gap(record: &Record, reading: &Reading) -> Option<Input> {
+fn held_gap(record: &mut Record, reading: &Reading) -> Option<Input> {
     let last = record.charge.last;
+    if reading.register < last.register {
+        record.hold_for(&format!(
+            "the register fell from {} to {} over a restart; inspect the meter",
+            last.register, reading.register
+        ));
+    }
     if reading.register <= last.register {
         return None;
     }

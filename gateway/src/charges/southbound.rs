@@ -102,15 +102,14 @@ impl CentralSystemHost for Charges {
             &charge.observations,
         )
         .await?;
-        let is_ours = self.is_transaction_of(transaction, &charge.charge_point);
         let end = End {
             register: Some(charge.register),
             at: charge.at,
             reason: charge.reason,
         };
-        if is_ours {
+        if self.is_transaction_of(transaction, &charge.charge_point) || self.is_over(transaction) {
             Self::end(self, transaction, end).await?;
-        } else if !self.was_given(transaction) {
+        } else {
             self.keep_orphan(&charge).await?;
         }
         match &charge.id_tag {
@@ -143,24 +142,27 @@ impl Charges {
         })
     }
 
-    /// Whether the id is one this gateway gave; then the charge is over already.
-    fn was_given(&self, transaction: i32) -> bool {
-        self.with(|running| (1..=running.last_transaction).contains(&transaction))
+    /// Whether the id is one this gateway gave, of a charge that has ended.
+    fn is_over(&self, transaction: i32) -> bool {
+        self.with(|running| {
+            let was_given = (1..=running.last_transaction).contains(&transaction);
+            was_given && !running.records.contains_key(&transaction)
+        })
     }
 
-    /// Keeps the stop of a transaction that never began here, for somebody to look at.
+    /// Keeps the stop of a transaction that never began there, for somebody to look at.
     async fn keep_orphan(&self, charge: &EndCharge) -> Result<(), ChargeError> {
         let text = format!(
-            "{} stopped transaction {} at {} with register {}; it never began here",
+            "{} stopped transaction {} at {} with register {}; it did not begin there",
             charge.charge_point, charge.transaction_id, charge.at, charge.register
         );
         tracing::warn!(
             charge_point = charge.charge_point,
             transaction = charge.transaction_id,
-            "stop of a transaction that never began here; it is kept, not billed"
+            "stop of a transaction that did not begin there; it is kept, not billed"
         );
         let key = Hash::of(text.as_bytes());
         let write = Write::put(ORPHANS, key.0, &text);
-        self.durably(vec![write], Vec::new()).await
+        self.queue(vec![write], Vec::new())?.wait().await
     }
 }

@@ -28,6 +28,8 @@ pub struct Config {
     pub ocpp: Option<SocketAddr>,
     /// Mobile chargers at home here, with their group.
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
+    /// Mobile chargers at home at other gateways that this one vouches for, with their group.
+    pub members: BTreeMap<IdTag, IdTag>,
     /// Meters by name.
     pub meters: BTreeMap<String, MeterConfig>,
     /// Outlets by name.
@@ -204,6 +206,7 @@ impl Check<'_> {
 
     fn config(&self, raw: raw::Config) -> Result<Config, ConfigError> {
         let mut chargers = BTreeMap::new();
+        let mut members = BTreeMap::new();
         for group in &raw.group {
             let id = self.id_tag("group.id", &group.id)?;
             for tag in &group.id_tags {
@@ -213,6 +216,14 @@ impl Check<'_> {
                     "group.id_tags",
                     tag,
                 )?;
+            }
+            for tag in &group.member_id_tags {
+                let key = "group.member_id_tags";
+                let id_tag = self.id_tag(key, tag)?;
+                if chargers.contains_key(&id_tag) {
+                    return Err(self.refuse(key, tag, "it is at home here already"));
+                }
+                self.once(members.insert(id_tag, id.clone()), key, tag)?;
             }
         }
         for charger in &raw.charger {
@@ -234,6 +245,7 @@ impl Check<'_> {
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
             chargers,
+            members,
             meters: BTreeMap::new(),
             outlets: BTreeMap::new(),
             charge_points: BTreeMap::new(),

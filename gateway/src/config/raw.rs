@@ -46,6 +46,8 @@ pub(super) struct Listen {
 pub(super) struct Group {
     pub(super) id: String,
     pub(super) id_tags: Vec<String>,
+    #[serde(default)]
+    pub(super) member_id_tags: Vec<String>,
 }
 
 #[derive(Deserialize)]

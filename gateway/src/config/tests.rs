@@ -28,7 +28,7 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 42: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 45: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
@@ -77,6 +77,10 @@ fn what_is_named_must_be_there_and_only_once() {
     check(
         ("outlet = \"yard\"", "outlet = \"garage\""),
         "gateway.toml: outlets = \"garage\" cannot be used; the outlet is used twice",
+    );
+    check(
+        ("[\"HOLIDAY-CAR\"]", "[\"home-van\"]"),
+        "gateway.toml: group.member_id_tags = \"home-van\" cannot be used; it is at home here already",
     );
     check(
         ("id_tag = \"LODGER\"", "id_tag = \"home-car\""),

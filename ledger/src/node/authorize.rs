@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    Authorize, AuthorizeAck, CheckAuthAck, Register, RegisterAck, RegisterSupplyPoint, Request,
-    Response, Status,
+    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuthAck, Register,
+    RegisterAck, RegisterSupplyPoint, Request, Response, Status,
 };
 use protocol::{
     ChargerId, Grant, GroupId, IdTag, NodeId, Salt, Signed, SignedGrant, UnixMillis, UnixSeconds,
@@ -351,7 +351,7 @@ impl Node {
             Request::Authorize(asked) => {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
             }
-            Request::ChargeInfo(_) => Some(Response::ChargeInfo(Default::default())),
+            Request::ChargeInfo(info) => Some(self.billed(info)),
             Request::Register(_) | Request::RegisterSupplyPoint(_) | Request::GetBlocks(_) => None,
         };
         self.effect(Effect::Reply { call, response });
@@ -365,8 +365,23 @@ impl Node {
                 Some(known) if known.group_id == *group_id => Status::Accepted,
                 _ => Status::Invalid,
             },
+            _ if self.config.members.get(id_tag) == Some(group_id) => Status::Accepted,
             _ => Status::Invalid,
         }
+    }
+
+    /// The provider bills a group of ours: every line must be in our chain.
+    fn billed(&mut self, info: &ChargeInfo) -> Response {
+        let chain = self.chain.as_ref();
+        let is_ours = |line: &ChargeInfoLine| {
+            chain.is_some_and(|chain| chain.holds(line.height, &line.header))
+        };
+        let event = match info.lines.iter().all(is_ours) {
+            true => Event::Billed(Box::new(info.clone())),
+            false => Event::FalseBill,
+        };
+        self.notify(event);
+        Response::ChargeInfo(ChargeInfoAck {})
     }
 
     fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {

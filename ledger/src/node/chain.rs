@@ -90,6 +90,15 @@ impl Chain {
         vote.height < self.state.height && voted == Some(&merkle::leaf_hash(&vote.header.0))
     }
 
+    /// Whether the header `hash` is at `height` of this chain.
+    pub(super) fn holds(&self, height: u64, hash: &Hash) -> bool {
+        let index = height
+            .checked_sub(1)
+            .and_then(|index| usize::try_from(index).ok());
+        let leaf = index.and_then(|index| self.log.get(index));
+        leaf == Some(&merkle::leaf_hash(&hash.0))
+    }
+
     fn recent_block(&self, height: u64) -> Option<&Block> {
         self.recent.iter().find(|b| b.header.body.height == height)
     }

@@ -14,7 +14,7 @@ mod parent;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::message::{JoinAck, Request, Response, Status};
+use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
     EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
 };
@@ -34,6 +34,8 @@ pub struct NodeConfig {
     /// Mobile chargers whose home is here, with their group; without one, they are groups of
     /// their own.
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
+    /// Mobile chargers at home elsewhere that this node, as their group's parent, vouches for.
+    pub members: BTreeMap<IdTag, IdTag>,
     /// Outlets measured here.
     pub outlets: Vec<Outlet>,
 }
@@ -184,6 +186,10 @@ pub enum Event {
         /// The newest number known here.
         here: u32,
     },
+    /// A bill of a group whose parent this node is.
+    Billed(Box<ChargeInfo>),
+    /// A bill names a block that is not in this node's chain.
+    FalseBill,
     /// A configured charger or outlet was not let in.
     NotRegistered {
         /// The answer.

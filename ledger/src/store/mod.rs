@@ -299,6 +299,7 @@ pub fn drive<M: Machine>(
         }
     }
     if !writes.is_empty() {
+        watch.syncing();
         store.commit(&writes)?;
         watch.synced();
     }
@@ -307,6 +308,8 @@ pub fn drive<M: Machine>(
 
 /// Looks on while a shell works: crash tests stop the process at an exact point.
 pub trait Watch: Send + Sync {
+    /// Something is about to be made durable; nothing that relies on it may be out yet.
+    fn syncing(&self) {}
     /// Something was just made durable.
     fn synced(&self) {}
     /// Something is about to be sent.

@@ -34,6 +34,7 @@ pub fn site(group: &str, chargers: &[&str], outlets: &[&str]) -> NodeConfig {
     NodeConfig {
         chargers: chargers.iter().map(member).collect(),
         outlets: outlets.iter().map(outlet).collect(),
+        ..NodeConfig::default()
     }
 }
 
