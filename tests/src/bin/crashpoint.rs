@@ -3,6 +3,7 @@
 //! `crashpoint gateway …` and `crashpoint provider …` are `charge-gateway …` and
 //! `charge-provider …`. The environment variable `CRASHPOINT` adds:
 //!
+//! - `before-sync:N`: SIGKILL before the N-th sync, with whatever relies on it wrongly sent;
 //! - `after-sync:N`: SIGKILL when the N-th sync has returned;
 //! - `before-send:N`: SIGKILL before the N-th thing is sent;
 //! - `count`: print how many of both a run had, once it ends in good order.
@@ -21,6 +22,7 @@ const VARIABLE: &str = "CRASHPOINT";
 enum Wanted {
     Nothing,
     Counts,
+    BeforeSync(u64),
     AfterSync(u64),
     BeforeSend(u64),
 }
@@ -33,6 +35,7 @@ impl Wanted {
         let (when, number) = text.split_once(':')?;
         let number = number.parse().ok()?;
         match when {
+            "before-sync" => Some(Self::BeforeSync(number)),
             "after-sync" => Some(Self::AfterSync(number)),
             "before-send" => Some(Self::BeforeSend(number)),
             _ => None,
@@ -48,6 +51,13 @@ struct CrashPoint {
 }
 
 impl Watch for CrashPoint {
+    fn syncing(&self) {
+        let number = self.syncs.load(Ordering::Relaxed) + 1;
+        if self.wanted == Wanted::BeforeSync(number) {
+            die();
+        }
+    }
+
     fn synced(&self) {
         let number = self.syncs.fetch_add(1, Ordering::Relaxed) + 1;
         if self.wanted == Wanted::AfterSync(number) {
@@ -77,7 +87,7 @@ fn main() -> ExitCode {
         Ok(text) => Wanted::parse(&text),
     };
     let Some(wanted) = wanted else {
-        eprintln!("crashpoint: {VARIABLE} is count, after-sync:N or before-send:N");
+        eprintln!("crashpoint: {VARIABLE} is count, before-sync:N, after-sync:N or before-send:N");
         return ExitCode::from(2);
     };
     let watch = Arc::new(CrashPoint {

@@ -1,5 +1,5 @@
-//! Provider and gateways are killed wherever they can be: after each sync, before each thing they
-//! send, then at random. What must hold at the end is in [`books`], what happens in [`scene`].
+//! Provider and gateways are killed wherever they can be: before and after each sync, before each
+//! thing they send, then at random. What must hold at the end is in [`books`], what happens in [`scene`].
 
 mod books;
 mod plan;
@@ -21,17 +21,17 @@ const RUNS: &str = "CHARGE_GATEWAY_KILL_RUNS";
 const FEW_RUNS: u64 = 12;
 
 #[test]
-fn the_provider_dies_after_every_sync_and_before_everything_it_sends() {
+fn the_provider_dies_around_every_sync_and_before_everything_it_sends() {
     everywhere(PROVIDER);
 }
 
 #[test]
-fn the_measuring_gateway_dies_after_every_sync_and_before_everything_it_sends() {
+fn the_measuring_gateway_dies_around_every_sync_and_before_everything_it_sends() {
     everywhere(HOUSEHOLD);
 }
 
 #[test]
-fn the_payers_gateway_dies_after_every_sync_and_before_everything_it_sends() {
+fn the_payers_gateway_dies_around_every_sync_and_before_everything_it_sends() {
     everywhere(FLEET);
 }
 
@@ -59,9 +59,14 @@ fn everywhere(victim: &'static str) {
         };
         (format!("{victim} {crash}"), plan)
     };
+    let before_syncs = (1..=syncs).map(|n| format!("before-sync:{n}"));
     let after_syncs = (1..=syncs).map(|n| format!("after-sync:{n}"));
     let before_sends = (1..=sends).map(|n| format!("before-send:{n}"));
-    let plans: Vec<_> = after_syncs.chain(before_sends).map(once).collect();
+    let plans: Vec<_> = before_syncs
+        .chain(after_syncs)
+        .chain(before_sends)
+        .map(once)
+        .collect();
     let all = plans.len();
     let killed = play(plans);
     println!("{victim}: {syncs} syncs, {sends} sends, killed in {killed} of {all} runs");

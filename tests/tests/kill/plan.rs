@@ -52,8 +52,9 @@ impl Random {
     fn next(&mut self) -> Option<String> {
         self.left = self.left.checked_sub(1)?;
         let number = 1 + self.draw() % POINTS;
-        match self.draw() % 2 {
-            0 => Some(format!("after-sync:{number}")),
+        match self.draw() % 4 {
+            0 => Some(format!("before-sync:{number}")),
+            1 => Some(format!("after-sync:{number}")),
             _ => Some(format!("before-send:{number}")),
         }
     }
