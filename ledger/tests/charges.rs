@@ -3,7 +3,7 @@
 mod support;
 
 use ledger::node::{self, Decision, Event};
-use protocol::message::Status;
+use protocol::message::{Request, Status};
 use support::{Network, site, tag, wh};
 
 #[test]
@@ -311,4 +311,17 @@ fn a_parent_is_told_what_became_final_and_finds_it_in_its_own_chain() {
     };
     assert_eq!(bills("fleet"), [(5_000, 0)]);
     assert_eq!(bills("household"), [(0, 150)]);
+}
+
+#[test]
+fn a_bill_for_what_is_not_in_the_chain_is_told_apart() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(3);
+    let mut bill = net.bill("HOUSEHOLD");
+    net.ask_node("household", Request::ChargeInfo(bill.clone()));
+    assert!(!net.gateway("household").events.contains(&Event::FalseBill));
+    bill.lines[0].height += 1;
+    net.ask_node("household", Request::ChargeInfo(bill));
+    assert!(net.gateway("household").events.contains(&Event::FalseBill));
 }

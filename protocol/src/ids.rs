@@ -139,12 +139,6 @@ macro_rules! short_hash {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({self})", stringify!($name))
-            }
-        }
-
         impl TryFrom<String> for $name {
             type Error = hex::FromHexError;
 
@@ -176,6 +170,24 @@ short_hash!(
     Salt
 );
 
+impl fmt::Debug for ChargerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChargerId({self})")
+    }
+}
+
+impl fmt::Debug for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GrantId({self})")
+    }
+}
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(…)")
+    }
+}
+
 impl ChargerId {
     /// The pseudonym of `id_tag` on the chain `chain_id`.
     #[must_use]
@@ -205,8 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn debug_output_hides_the_id_tag() {
+    fn debug_output_hides_the_id_tag_and_the_salt() {
         let tag = IdTag::parse("FLEET-1").expect("printable ASCII");
         assert!(!format!("{tag:?}").contains("FLEET"));
+        assert!(!format!("{:?}", Salt([0xab; 16])).contains("ab"));
     }
 }
