@@ -255,13 +255,15 @@ impl Network {
     /// Asks a node as the provider would.
     pub fn ask_node(&mut self, name: &str, request: Request) -> Option<Response> {
         let index = self.index(name);
-        let machine = self.gateways[index].process.machine.as_mut();
-        let machine = machine.expect("it runs");
+        let gateway = &mut self.gateways[index];
+        let machine = gateway.process.machine.as_mut().expect("it runs");
         machine.handle(self.now, node::Input::Asked { call: 1, request });
         let mut answer = None;
         while let Some(step) = machine.poll() {
-            if let Step::Effect(node::Effect::Reply { response, .. }) = step {
-                answer = response;
+            match step {
+                Step::Effect(node::Effect::Reply { response, .. }) => answer = response,
+                Step::Effect(node::Effect::Notify(event)) => gateway.events.push(event),
+                Step::Effect(_) | Step::Persist(_) => {}
             }
         }
         answer
