@@ -35,7 +35,6 @@ use protocol::PublicKey;
 use tracing_subscriber::EnvFilter;
 
 pub use config::{Config, ConfigError};
-pub use run::store_path;
 
 #[derive(Parser)]
 #[command(

@@ -321,9 +321,3 @@ fn node_config(config: &Config) -> NodeConfig {
         outlets: outlets.collect(),
     }
 }
-
-/// The path of a state directory's store, for programs that look at it when the gateway is down.
-#[must_use]
-pub fn store_path(state_dir: &Path) -> std::path::PathBuf {
-    state_dir.join(STORE_FILE)
-}
