@@ -139,8 +139,9 @@ impl Gateway {
     /// Gives the next reading of the meter to its charge.
     pub(super) async fn poll(&self) {
         let mut states = self.charges.meters.follow("meter").expect("it is there");
-        let before = states.borrow().number;
-        let newer = states.wait_for(|state| state.number > before).await;
+        // One that is under way may be from before the meter was set.
+        let newer = states.borrow().number + 2;
+        let newer = states.wait_for(|state| state.number >= newer).await;
         let state = newer.expect("it is read").clone();
         let reading = state.reading.expect("it was counted");
         let observed = self.charges.observe_meter("meter", state.number, &reading);
