@@ -101,7 +101,7 @@ async fn a_register_that_falls_holds_the_charge() {
 
 #[tokio::test]
 async fn a_charge_point_that_repeats_its_start_at_once_begins_one_charge() {
-    let scene = Scene::new(1_000).await;
+    let scene = Scene::with_metered_ocpp(1_000).await;
     let gateway = scene.start().await;
     let begin = gateway.begin_at("CP-M", 1, "TAG", 0);
     let begins = || gateway.charges.begin(begin.clone());
