@@ -11,6 +11,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ledger::store::Watch;
 use nix::sys::signal::{Signal, kill};
@@ -54,6 +55,8 @@ impl Watch for CrashPoint {
     fn syncing(&self) {
         let number = self.syncs.load(Ordering::Relaxed) + 1;
         if self.wanted == Wanted::BeforeSync(number) {
+            // What was sent too early gets time to leave, or nobody would notice.
+            std::thread::sleep(Duration::from_millis(50));
             die();
         }
     }

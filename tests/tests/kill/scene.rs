@@ -33,6 +33,15 @@ const YARD_WH: u64 = 300_000;
 /// Steps of a charge: one that is saved on its way, and one too small for that.
 const STEPS_WH: [u64; 3] = [150, 40, 130];
 
+/// How the charges end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// With the provider there, so that they are signed and sent at once.
+    Linked,
+    /// With the provider away: they wait in the outbox until it is back.
+    Unlinked,
+}
+
 /// Everything on stage. Processes come first, so that they end before their directory is gone.
 pub(crate) struct Scene {
     pub(crate) provider: Server,
@@ -42,6 +51,8 @@ pub(crate) struct Scene {
     garage: Simulator,
     yard: Simulator,
     plan: Plan,
+    ending: Ending,
+    is_provider_away: bool,
     place: Place,
 }
 
@@ -55,7 +66,7 @@ struct UnderWay {
 }
 
 impl Scene {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan, ending: Ending) -> Self {
         let place = Place::new(PROGRAM);
         Self {
             provider: Server::provider(&place, &config::provider()),
@@ -65,6 +76,8 @@ impl Scene {
             garage: place.simulated_meter(21_000_001, GARAGE_WH),
             yard: place.simulated_meter(21_000_002, YARD_WH),
             plan,
+            ending,
+            is_provider_away: false,
             place,
         }
     }
@@ -76,14 +89,20 @@ impl Scene {
         for step_wh in STEPS_WH {
             self.charge(&mut under_way, step_wh);
         }
+        if self.ending == Ending::Unlinked {
+            self.provider.process().kill();
+            self.is_provider_away = true;
+        }
         self.end(&under_way);
+        self.is_provider_away = false;
         books::check(self, &under_way.metered);
     }
 
-    pub(crate) fn was_anybody_killed(&self) -> bool {
-        [&self.provider, &self.fleet, &self.household]
-            .iter()
-            .any(|server| server.starts() > 1)
+    /// How often a server was started.
+    pub(crate) fn starts(&self, name: &str) -> u32 {
+        let servers = [&self.provider, &self.fleet, &self.household];
+        let of_name = servers.into_iter().filter(|server| server.name() == name);
+        of_name.map(Server::starts).sum()
     }
 
     /// How many syncs and sends a server counted; ends it.
@@ -115,6 +134,9 @@ impl Scene {
     fn revive(&mut self) {
         let servers = [&mut self.provider, &mut self.fleet, &mut self.household];
         for server in servers.into_iter().filter(|s| s.is_configured()) {
+            if self.is_provider_away && server.name() == PROVIDER {
+                continue;
+            }
             while server.is_down() {
                 let crash = self.plan.next(server.name());
                 server.start_with(crash.as_deref());
