@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::HOST;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger::node::{Node, Stage};
@@ -101,8 +104,33 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/chargers/{id}/swipe", post(swipe))
-        .with_state(api);
+        .with_state(api)
+        .layer(middleware::from_fn(only_for_this_machine));
     axum::serve(listener, router).await
+}
+
+/// Refuses what a web page elsewhere sends through somebody's browser under a name of its own.
+async fn only_for_this_machine(request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    match host.is_some_and(is_this_machine) {
+        true => next.run(request).await,
+        false => refuse(
+            StatusCode::FORBIDDEN,
+            "call this machine by 127.0.0.1, [::1] or localhost",
+        )
+        .into_response(),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => host,
+    };
+    ["127.0.0.1", "[::1]", "localhost"].contains(&name)
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
@@ -224,4 +252,19 @@ fn status_of(error: &SwipeError) -> StatusCode {
 fn refuse(status: StatusCode, error: &str) -> Refused {
     let error = error.to_owned();
     (status, Json(Problem { error }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machines_own_names_are_served() {
+        for own in ["127.0.0.1:7410", "[::1]:7410", "localhost", "[::1]"] {
+            assert!(is_this_machine(own), "{own}");
+        }
+        for other in ["evil.example:7410", "127.0.0.1.evil.example", "", ":7410"] {
+            assert!(!is_this_machine(other), "{other}");
+        }
+    }
 }
