@@ -27,14 +27,15 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Shows everything; Ctrl-C ends it and every process with it.
 pub(crate) async fn until_interrupted() -> anyhow::Result<()> {
     let state = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let shown = tokio::select! {
-        shown = show(state.path()) => shown,
+    tokio::select! {
+        shown = show(state.path()) => {
+            if shown.is_err() {
+                tell_logs(state.path());
+            }
+            shown
+        }
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
-    };
-    if shown.is_err() {
-        tell_logs(state.path());
     }
-    shown
 }
 
 async fn show(state: &Path) -> anyhow::Result<()> {
