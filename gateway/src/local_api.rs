@@ -2,6 +2,7 @@
 //! machine.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
@@ -130,7 +131,9 @@ fn is_this_machine(host: &str) -> bool {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,
         _ => host,
     };
-    ["127.0.0.1", "[::1]", "localhost"].contains(&name)
+    // Every address the configuration lets it listen on; a rebound name is never a bare address.
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse();
+    name == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
@@ -260,10 +263,22 @@ mod tests {
 
     #[test]
     fn only_this_machines_own_names_are_served() {
-        for own in ["127.0.0.1:7410", "[::1]:7410", "localhost", "[::1]"] {
+        for own in [
+            "127.0.0.1:7410",
+            "127.0.0.2:7410",
+            "[::1]:7410",
+            "localhost",
+            "[::1]",
+        ] {
             assert!(is_this_machine(own), "{own}");
         }
-        for other in ["evil.example:7410", "127.0.0.1.evil.example", "", ":7410"] {
+        for other in [
+            "evil.example:7410",
+            "127.0.0.1.evil.example",
+            "10.0.0.1:7410",
+            "",
+            ":7410",
+        ] {
             assert!(!is_this_machine(other), "{other}");
         }
     }
