@@ -5,29 +5,40 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::Context;
+use ledger::node::{Node, forget_receipt, stored_receipts};
 use ledger::receipt_file::{MAX_BYTES, Proven, ReceiptFile};
-use ledger::store::Store;
+use ledger::store::{Engine, Store};
 use ledger::tariff::in_words;
 use protocol::PublicKey;
 
 /// Receipt files that may wait for the disk.
 const QUEUE: usize = 1_024;
 
-/// Writes receipt files on a thread of its own: nobody waits for them, and the engine must not.
+/// Takes receipt files in; they are written elsewhere, because the engine must not wait for them.
 #[derive(Debug)]
 pub(crate) struct Writer {
     queue: SyncSender<(u32, Vec<u8>)>,
 }
 
-impl Writer {
-    pub(crate) fn start(directory: PathBuf) -> std::io::Result<Self> {
-        let (queue, files) = sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name("receipts".to_owned())
-            .spawn(move || write(&directory, &files))?;
-        Ok(Self { queue })
-    }
+/// The other end of a [`Writer`].
+#[derive(Debug)]
+pub(crate) struct Waiting(Receiver<(u32, Vec<u8>)>);
 
+pub(crate) fn queue() -> (Writer, Waiting) {
+    let (queue, files) = sync_channel(QUEUE);
+    (Writer { queue }, Waiting(files))
+}
+
+impl Waiting {
+    /// Writes receipt files on a thread of its own; what is safe in its file leaves the store.
+    pub(crate) fn write(self, directory: PathBuf, engine: Engine<Node>) -> std::io::Result<()> {
+        let thread = std::thread::Builder::new().name("receipts".to_owned());
+        thread.spawn(move || write(&directory, &self.0, &engine))?;
+        Ok(())
+    }
+}
+
+impl Writer {
     pub(crate) fn keep(&self, seq: u32, receipt: Vec<u8>) {
         if self.queue.try_send((seq, receipt)).is_err() {
             tracing::warn!(
@@ -38,40 +49,48 @@ impl Writer {
     }
 }
 
-fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>) {
+fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Node>) {
     while let Ok((seq, receipt)) = files.recv() {
-        if let Err(error) = keep(directory, seq, &receipt) {
-            tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
+        match keep(directory, seq, &receipt) {
+            Ok(()) => {
+                // A stopped engine leaves it in the store, and the next start sees its file.
+                let _ = engine.durably(vec![forget_receipt(seq)], Vec::new(), || {});
+            }
+            Err(error) => {
+                tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
+            }
         }
     }
 }
 
-/// Writes a receipt file, whole or not at all.
+/// Writes a receipt file, whole or not at all; it is durable when this returns.
 fn keep(directory: &Path, seq: u32, receipt: &[u8]) -> std::io::Result<()> {
     let path = directory.join(file_name(seq));
     let fresh = path.with_extension("new");
     let mut file = std::fs::File::create(&fresh)?;
     file.write_all(receipt)?;
     file.sync_all()?;
-    std::fs::rename(fresh, path)
+    std::fs::rename(fresh, path)?;
+    std::fs::File::open(directory)?.sync_all()
 }
 
 fn file_name(seq: u32) -> String {
     format!("charge-{seq:08}.receipt")
 }
 
-/// Writes the files that are missing, such as after a kill between sync and file.
+/// Writes the files that are still in the store, such as after a kill between sync and file.
 pub(crate) fn restore(directory: &Path, store: &Store) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
+    let mut written = Vec::new();
     let mut failed = None;
-    ledger::node::stored_receipts(store, |seq, receipt| {
-        if !directory.join(file_name(seq)).exists()
-            && let Err(error) = keep(directory, seq, &receipt)
-        {
-            failed = Some(error);
-        }
+    stored_receipts(store, |seq, receipt| match keep(directory, seq, &receipt) {
+        Ok(()) => written.push(forget_receipt(seq)),
+        Err(error) => failed = Some(error),
     })?;
+    if !written.is_empty() {
+        store.commit(&written)?;
+    }
     match failed {
         Some(error) => {
             Err(error).with_context(|| format!("cannot write to {}", directory.display()))
@@ -148,4 +167,25 @@ fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
         header.time,
         header.hash(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::store::{Table, Write};
+
+    #[test]
+    fn a_receipt_leaves_the_store_when_it_is_in_its_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::in_memory().expect("opens");
+        let receipt = vec![1_u8, 2, 3];
+        let kept = Write::put(Table("receipts"), 7_u32.to_be_bytes(), &receipt);
+        store.commit(&[kept]).expect("stored");
+        restore(directory.path(), &store).expect("restored");
+        let file = std::fs::read(directory.path().join(file_name(7))).expect("the file");
+        assert_eq!(file, receipt);
+        let mut left = 0;
+        stored_receipts(&store, |_, _| left += 1).expect("read");
+        assert_eq!(left, 0);
+    }
 }

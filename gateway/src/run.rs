@@ -65,15 +65,17 @@ impl Gateway {
         let clock = Clock::default();
         let authorizer = Authorizer::default();
         let (outgoing, queue) = mpsc::channel(uplink::QUEUE);
+        let (receipts, waiting) = receipts::queue();
         let shell = Shell {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink: outgoing,
-            receipts: receipts::Writer::start(state_dir.join(RECEIPTS_DIR))?,
+            receipts,
         };
         let node = Node::load(key.clone(), node_config(&config), &store)?;
         check_key(&config, &node, &key)?;
         let (engine, thread) = Engine::start(node, Arc::clone(&store), shell, watch)?;
+        waiting.write(state_dir.join(RECEIPTS_DIR), engine.clone())?;
         let uplink = Uplink {
             config: config.provider.clone(),
             key,

@@ -96,6 +96,12 @@ pub(super) fn proof(block: &Block) -> Write {
     Write::put(PROOFS, Hash::of(&bytes).0, block)
 }
 
+/// Drops a receipt file from the store, once it is safe elsewhere.
+#[must_use]
+pub fn forget_receipt(seq: u32) -> Write {
+    Write::delete(RECEIPTS, seq.to_be_bytes())
+}
+
 /// The receipt files in a store, by profile number.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
 use chain::Chain;
-pub use disk::{stored_genesis, stored_receipts};
+pub use disk::{forget_receipt, stored_genesis, stored_receipts};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 

@@ -137,7 +137,7 @@ pub enum JoinRefusal {
     #[error("this node is not enrolled; ask the provider's operator for an enrolment token")]
     NoToken,
     /// The provider gave no such token out.
-    #[error("the enrolment token is not one of this provider's")]
+    #[error("the enrolment token is not one of this provider's; ask its operator for a new one")]
     UnknownToken,
     /// Another key used the token.
     #[error("the enrolment token was used already; ask the provider's operator for a new one")]

@@ -11,7 +11,6 @@ use protocol::{EnergyWh, KeyPair};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::receipts::Writer;
 use crate::shell::Shell;
 
 const CONFIG: &str = r#"
@@ -112,7 +111,7 @@ impl Scene {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink,
-            receipts: Writer::start("unused".into()).expect("a thread"),
+            receipts: crate::receipts::queue().0,
         };
         let store = Arc::clone(&self.store);
         let (engine, thread) =
