@@ -165,3 +165,17 @@ async fn the_stop_of_a_charge_that_never_began_is_kept() {
     }
     assert_eq!((outbox(&gateway).await, orphans(&scene)), (vec![], 3));
 }
+
+#[tokio::test]
+async fn a_start_repeated_after_its_charge_ended_begins_no_other() {
+    let scene = Scene::new(0).await;
+    let gateway = scene.start().await;
+    let start = gateway.begin_at("CP-1", 1, "TAG", 100);
+    let transaction = gateway.charges.begin(start.clone()).await;
+    stop(&gateway, "CP-1", transaction.clone().expect("stored"), 150).await;
+    gateway.stop();
+    let gateway = scene.start().await;
+    assert_eq!(gateway.charges.begin(start).await, transaction);
+    assert_eq!(gateway.charges.all(), []);
+    assert_eq!(outbox(&gateway).await, [("garage", 50, false)]);
+}
