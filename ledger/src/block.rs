@@ -6,6 +6,7 @@ use protocol::{
     SignedProfile, SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::evidence::Evidence;
 use crate::merkle;
 
 /// Version of every structure in this file.
@@ -158,6 +159,8 @@ pub enum Record {
     },
     /// A parent's permission, before the first charge that rests on it.
     Grant(SignedGrant),
+    /// Proof that somebody broke a rule.
+    Evidence(Evidence),
 }
 
 /// A charge in a block: the profile, and beside it what the provider states about it.

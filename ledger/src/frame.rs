@@ -57,11 +57,20 @@ pub struct Witnessed {
     pub receipt: SignedReceipt,
 }
 
-/// A group block; its profiles, which the provider has already, travel as hashes.
+/// A group block with what it is over.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SealedGroup {
     /// The group block.
     pub block: Signed<GroupBlock>,
-    /// Hashes of its profiles, in the order of its tree.
-    pub profiles: Vec<Hash>,
+    /// Its profiles, in the order of its tree.
+    pub profiles: Vec<SealedProfile>,
+}
+
+/// A profile under a group block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SealedProfile {
+    /// One that the provider gave a receipt for: its hash is enough.
+    Known(Hash),
+    /// Any other.
+    Full(Box<SignedProfile>),
 }

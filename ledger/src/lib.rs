@@ -11,8 +11,7 @@
 //! Types to meet first: [`block::Block`], [`state::State`], [`apply::apply`],
 //! [`receipt_file::ReceiptFile`].
 //!
-//! What it leaves out: tariffs other than flat ones, evidence beyond refusal, Charge List Blocks,
-//! nodes that keep headers only.
+//! What it leaves out: tariffs other than flat ones, Charge List Blocks.
 //!
 //! ```
 //! use ledger::block::{Body, Record};
@@ -46,6 +45,7 @@
 
 pub mod apply;
 pub mod block;
+pub mod evidence;
 mod finality;
 pub mod frame;
 pub mod merkle;
@@ -59,6 +59,7 @@ pub mod tariff;
 
 pub use apply::{Invalid, apply};
 pub use block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record};
+pub use evidence::{Evidence, EvidenceFile};
 pub use frame::Frame;
 pub use node::Node;
 pub use provider::Provider;

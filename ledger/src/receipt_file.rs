@@ -181,17 +181,8 @@ impl ReceiptFile {
 
     fn check_charge(&self) -> Result<(), ReceiptError> {
         let header = &self.header.body;
-        let section = usize::try_from(CHARGES_SECTION).expect("there are four sections");
-        let leaf = merkle::leaf_hash(&canonical(&self.line));
-        let in_section = merkle::includes(
-            &self.sections[section],
-            header.charges.into(),
-            self.index.into(),
-            &leaf,
-            &self.path,
-        );
-        let body_root = merkle::root(&section_leaves(&self.sections));
-        if in_section && body_root == header.body_root {
+        let line = canonical(&self.line);
+        if is_in_block(header, &line, self.index, &self.path, &self.sections) {
             Ok(())
         } else {
             Err(ReceiptError::NotInBlock {
@@ -258,11 +249,11 @@ impl ReceiptFile {
 }
 
 impl Anchor {
-    fn holds(&self, leaf: &StateLeaf) -> bool {
+    pub(crate) fn holds(&self, leaf: &StateLeaf) -> bool {
         self.includes(leaf.index, &leaf.leaf.hash(), &leaf.path)
     }
 
-    fn holds_totals(&self) -> bool {
+    pub(crate) fn holds_totals(&self) -> bool {
         let leaf = Leaf::Totals(self.totals.clone());
         self.includes(0, &leaf.hash(), &self.path)
     }
@@ -271,6 +262,26 @@ impl Anchor {
         let root = &self.header.body.state_root;
         merkle::includes(root, self.totals.leaves, index, leaf, path)
     }
+}
+
+/// Whether `path` and `sections` lead from the canonical bytes of a charge line at `index` to
+/// `header`.
+pub(crate) fn is_in_block(
+    header: &Header,
+    line: &[u8],
+    index: u32,
+    path: &[Hash],
+    sections: &[Hash; 4],
+) -> bool {
+    let section = usize::try_from(CHARGES_SECTION).expect("there are four sections");
+    let in_section = merkle::includes(
+        &sections[section],
+        header.charges.into(),
+        index.into(),
+        &merkle::leaf_hash(line),
+        path,
+    );
+    in_section && merkle::root(&section_leaves(sections)) == header.body_root
 }
 
 /// Whether `older` is in the log of `newer`.
@@ -318,19 +329,19 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
 }
 
 /// A state's leaves, hashed once.
-struct StateTree {
+pub(crate) struct StateTree {
     leaves: Vec<Leaf>,
     hashes: Vec<Hash>,
 }
 
 impl StateTree {
-    fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         let leaves: Vec<Leaf> = state.leaves().collect();
         let hashes = leaves.iter().map(Leaf::hash).collect();
         Self { leaves, hashes }
     }
 
-    fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
+    pub(crate) fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
         let Some(Leaf::Totals(totals)) = self.leaves.first() else {
             return None;
         };
@@ -341,7 +352,7 @@ impl StateTree {
         })
     }
 
-    fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
+    pub(crate) fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
         let index = self.leaves.iter().position(is_it)?;
         Some(StateLeaf {
             leaf: self.leaves[index].clone(),

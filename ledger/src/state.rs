@@ -8,6 +8,7 @@ use protocol::{
     SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::evidence::{Conviction, Offence};
 use crate::merkle::{self, Frontier};
 
 /// A node (one gateway) as the chain knows it.
@@ -134,6 +135,8 @@ pub struct State {
     pub grants: BTreeMap<GrantId, GrantAccount>,
     /// Hashes of the tariff documents by number.
     pub tariffs: BTreeMap<TariffId, Hash>,
+    /// Convictions by offence.
+    pub convictions: BTreeMap<Offence, Conviction>,
 }
 
 /// One leaf of the state's tree.
@@ -153,6 +156,8 @@ pub enum Leaf {
     Grant(GrantId, GrantAccount),
     /// A tariff.
     Tariff(TariffId, Hash),
+    /// A conviction.
+    Conviction(Offence, Conviction),
 }
 
 impl Leaf {
@@ -182,6 +187,7 @@ impl State {
             chargers: BTreeMap::new(),
             grants: BTreeMap::new(),
             tariffs: BTreeMap::new(),
+            convictions: BTreeMap::new(),
             genesis,
         }
     }
@@ -228,6 +234,10 @@ impl State {
             .tariffs
             .iter()
             .map(|(id, hash)| Leaf::Tariff(*id, *hash));
+        let convictions = self
+            .convictions
+            .iter()
+            .map(|(offence, c)| Leaf::Conviction(*offence, c.clone()));
         std::iter::once(Leaf::Totals(totals))
             .chain(nodes)
             .chain(groups)
@@ -235,6 +245,7 @@ impl State {
             .chain(chargers)
             .chain(grants)
             .chain(tariffs)
+            .chain(convictions)
     }
 
     fn leaf_count(&self) -> u64 {
@@ -243,7 +254,8 @@ impl State {
             + self.supply_points.len()
             + self.chargers.len()
             + self.grants.len()
-            + self.tariffs.len();
+            + self.tariffs.len()
+            + self.convictions.len();
         u64::try_from(accounts + 1).expect("memory holds fewer than 2^64 accounts")
     }
 
@@ -263,6 +275,16 @@ impl State {
         self.tariffs
             .last_key_value()
             .map_or(TariffId(0), |(id, _)| *id)
+    }
+
+    /// The convictions recorded in the block at `height`.
+    #[must_use]
+    pub fn convictions_at(&self, height: u64) -> Vec<(Offence, Conviction)> {
+        self.convictions
+            .iter()
+            .filter(|(_, conviction)| conviction.height == height)
+            .map(|(offence, conviction)| (*offence, conviction.clone()))
+            .collect()
     }
 
     /// The groups whose votes `node` casts.

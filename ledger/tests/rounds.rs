@@ -49,7 +49,7 @@ fn a_wrong_group_block_is_refused_and_costs_nobody_a_charge() {
         |sealed| sealed.block.body.previous = protocol::Hash([7; 32]),
         |sealed| sealed.block.body.root = protocol::Hash([7; 32]),
         |sealed| sealed.profiles.clear(),
-        |sealed| sealed.profiles.push(sealed.profiles[0]),
+        |sealed| sealed.profiles.push(sealed.profiles[0].clone()),
     ];
     for spoil in wrong {
         let mut net = Network::new();

@@ -62,7 +62,7 @@ pub enum Invalid {
     #[error("{0} are not strictly sorted")]
     Order(&'static str),
     /// A number that is in use, or not the next.
-    #[error("{0} is enrolled already or not the next number")]
+    #[error("{0} is in the chain already or not the next number")]
     Taken(&'static str),
     /// A reference to what the chain does not know.
     #[error("{0} is unknown")]
@@ -83,6 +83,9 @@ pub enum Invalid {
     /// A charge that nobody has a vote on.
     #[error("it holds charges, and no group was enrolled before it that could vote on them")]
     NoVoters,
+    /// Evidence that proves nothing.
+    #[error("the evidence in it proves nothing")]
+    Evidence,
     /// A ballot that is none for this chain, or says nothing new.
     #[error("the ballot of group {0} is not for this chain or says nothing new")]
     Ballot(GroupId),

@@ -7,8 +7,9 @@ use protocol::message::{GetBlocks, Request};
 use protocol::{Genesis, GroupId, Hash, Signed, UnixMillis};
 
 use super::{Event, Node, Pending, disk};
-use crate::apply::apply;
+use crate::apply::{ChargeFault, Invalid, apply};
 use crate::block::{Ballot, Block, Header};
+use crate::evidence::{EvidenceFile, Exhibit, ForgedCharge};
 use crate::frame::Frame;
 use crate::merkle;
 use crate::receipt_file::{self, Evidence};
@@ -37,7 +38,8 @@ pub(super) struct Chain {
     // What the provider said last about the height of its newest block.
     tip: u64,
     pub(super) vote: Option<Vote>,
-    is_stopped: bool,
+    // Why nothing is built on this chain any more, where the provider broke a rule.
+    pub(super) stopped: Option<String>,
 }
 
 impl Chain {
@@ -49,7 +51,7 @@ impl Chain {
             before: BTreeMap::new(),
             tip: 0,
             vote: None,
-            is_stopped: false,
+            stopped: None,
         }
     }
 
@@ -128,6 +130,25 @@ impl Chain {
         Some(file.to_bytes())
     }
 
+    /// What proves in few bytes that `block`, the next one, is `invalid`; `None` where only the
+    /// whole block does.
+    fn evidence(&self, block: &Block, invalid: &Invalid) -> Option<EvidenceFile> {
+        let Invalid::Charge {
+            node,
+            fault: ChargeFault::Signature,
+            ..
+        } = invalid
+        else {
+            return None;
+        };
+        let before = (&self.recent.back()?.header, &self.state);
+        let forged = ForgedCharge::find(block, before, *node)?;
+        Some(EvidenceFile {
+            genesis: self.state.genesis.clone(),
+            exhibit: Exhibit::ForgedCharge(Box::new(forged)),
+        })
+    }
+
     /// For each voter its first ballot in the chain for `height` or above, sorted by voter.
     fn ballots_for(&self, height: u64) -> Vec<Signed<Ballot>> {
         let mut first: BTreeMap<GroupId, Signed<Ballot>> = BTreeMap::new();
@@ -158,7 +179,7 @@ impl Node {
     /// Asks for blocks up to the provider's newest, unless they are all here.
     pub(super) fn ask_for_blocks(&mut self) {
         let Some(chain) = &self.chain else { return };
-        if chain.state.height < chain.tip && !chain.is_stopped {
+        if chain.state.height < chain.tip && chain.stopped.is_none() {
             let from = chain.state.height + 1;
             self.call(Pending::Blocks, Request::GetBlocks(GetBlocks { from }));
         }
@@ -167,7 +188,7 @@ impl Node {
     pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
         let Some(chain) = &mut self.chain else { return };
         let height = block.header.body.height;
-        if chain.is_stopped || height <= chain.state.height {
+        if chain.stopped.is_some() || height <= chain.state.height {
             return;
         }
         if height > chain.state.height + 1 {
@@ -176,7 +197,7 @@ impl Node {
         }
         match apply(&chain.state, &block) {
             Ok(next) => self.accept(now, next, block),
-            Err(invalid) => self.reject(&block, invalid.to_string()),
+            Err(invalid) => self.reject(&block, &invalid),
         }
     }
 
@@ -187,6 +208,7 @@ impl Node {
         let chain = self.chain.as_mut().expect("a block was applied to it");
         chain.keep(next, block, is_ours);
         self.note_charges(header.height);
+        self.note_convictions(header.height);
         let broken = self.rounds.settle(
             header.round,
             self.chain.as_ref().and_then(|c| c.recent.back()),
@@ -194,7 +216,10 @@ impl Node {
         for profile in broken {
             let height = header.height;
             self.notify(Event::BrokenReceipt { height, profile });
-            self.chain.as_mut().expect("it is there").is_stopped = true;
+            let chain = self.chain.as_mut().expect("it is there");
+            let reason =
+                format!("block {height} lacks a charge that the provider gave a receipt for");
+            chain.stopped.get_or_insert(reason);
         }
         self.release_final();
         self.vote(now);
@@ -202,7 +227,7 @@ impl Node {
     }
 
     /// Keeps what breaks the rules and builds on nothing after it.
-    fn reject(&mut self, block: &Block, reason: String) {
+    fn reject(&mut self, block: &Block, invalid: &Invalid) {
         let chain = self.chain.as_mut().expect("a block was applied to it");
         let provider = chain.state.genesis.provider_key;
         if block
@@ -213,10 +238,24 @@ impl Node {
             // Not the provider's: it proves nothing and stops nothing.
             return;
         }
-        chain.is_stopped = true;
-        self.persist(disk::proof(block));
         let height = block.header.body.height;
-        self.notify(Event::InvalidBlock { height, reason });
+        let reason = invalid.to_string();
+        let evidence = chain.evidence(block, invalid).map(|file| file.to_bytes());
+        let stopped = format!("block {height} is invalid: {reason}");
+        self.persist(disk::proof(block));
+        self.persist(disk::stopped(&stopped));
+        if let Some(file) = &evidence {
+            self.persist(disk::evidence(height, file));
+        }
+        self.chain
+            .as_mut()
+            .expect("a block was applied to it")
+            .stopped = Some(stopped);
+        self.notify(Event::InvalidBlock {
+            height,
+            reason,
+            evidence,
+        });
     }
 
     fn note_charges(&mut self, height: u64) {
@@ -228,6 +267,15 @@ impl Node {
             .unwrap_or_default();
         for line in lines.iter().filter(|line| line.profile.body.node == id) {
             self.charge_in_block(&line.profile, height);
+        }
+    }
+
+    fn note_convictions(&mut self, height: u64) {
+        let state = self.chain.as_ref().map(|chain| &chain.state);
+        let convictions = state.map(|state| state.convictions_at(height));
+        for (offence, conviction) in convictions.unwrap_or_default() {
+            let node = conviction.node;
+            self.notify(Event::Convicted { node, offence });
         }
     }
 
@@ -268,7 +316,7 @@ impl Node {
         let is_newest = state.height > 0 && state.height == chain.tip;
         let is_ahead = state.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
         let is_voter = state.votes_of(id).next().is_some();
-        if chain.is_stopped || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
+        if chain.stopped.is_some() || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
             return;
         }
         let vote = Vote {

@@ -27,11 +27,15 @@ pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
 const GROUP_BLOCKS: Table = Table("group_blocks");
+/// Invalid blocks by their hash.
 const PROOFS: Table = Table("proofs");
+/// Evidence files against the provider by the height of the block that they are about.
+const EVIDENCE: Table = Table("evidence");
 
 const GENESIS_KEY: &[u8] = b"genesis";
 const ID_KEY: &[u8] = b"id";
 const VOTE_KEY: &[u8] = b"vote";
+const STOPPED_KEY: &[u8] = b"stopped";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -96,6 +100,30 @@ pub(super) fn proof(block: &Block) -> Write {
     Write::put(PROOFS, Hash::of(&bytes).0, block)
 }
 
+/// Why nothing is built on the chain any more; a restart does not change that.
+pub(super) fn stopped(reason: &String) -> Write {
+    Write::put(NODE, STOPPED_KEY, reason)
+}
+
+pub(super) fn evidence(height: u64, file: &Vec<u8>) -> Write {
+    Write::put(EVIDENCE, height.to_be_bytes(), file)
+}
+
+/// The evidence files in a store, by the height of the block that they are about.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_evidence(
+    store: &Store,
+    mut take: impl FnMut(u64, Vec<u8>),
+) -> Result<(), StoreError> {
+    store.for_each(EVIDENCE, |key, file: Vec<u8>| {
+        if let Ok(height) = key.try_into() {
+            take(u64::from_be_bytes(height), file);
+        }
+    })
+}
+
 /// Drops a receipt file from the store, once it is safe elsewhere.
 #[must_use]
 pub fn forget_receipt(seq: u32) -> Write {
@@ -145,6 +173,7 @@ impl Node {
                 chain.replay(block, is_ours, needed);
             })?;
             chain.vote = store.get(NODE, VOTE_KEY)?;
+            chain.stopped = store.get(NODE, STOPPED_KEY)?;
         }
         let mut rounds = Rounds::default();
         for last in store.all::<LastSealed>(GROUP_BLOCKS)? {

@@ -19,12 +19,13 @@ use protocol::{
     EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
 };
 
+use crate::evidence::Offence;
 use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
 use chain::Chain;
-pub use disk::{forget_receipt, stored_genesis, stored_receipts};
+pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 
@@ -171,6 +172,15 @@ pub enum Event {
         height: u64,
         /// The rule.
         reason: String,
+        /// An [`EvidenceFile`](crate::EvidenceFile), where few bytes prove it.
+        evidence: Option<Vec<u8>>,
+    },
+    /// A block records evidence.
+    Convicted {
+        /// The node that is convicted.
+        node: NodeId,
+        /// Of what.
+        offence: Offence,
     },
     /// The provider broke a promise: a witnessed charge is not in its round's block.
     BrokenReceipt {
@@ -241,6 +251,12 @@ impl Node {
     #[must_use]
     pub fn state(&self) -> Option<&crate::state::State> {
         self.chain.as_ref().map(|chain| &chain.state)
+    }
+
+    /// Why this node builds on its chain no more, where the provider broke a rule.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&str> {
+        self.chain.as_ref()?.stopped.as_deref()
     }
 
     /// Charges that are not final yet, in the order they were measured.

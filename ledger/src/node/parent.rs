@@ -10,7 +10,7 @@ use super::disk::LastSealed;
 use super::{Effect, Node, disk};
 use crate::apply::parent_key;
 use crate::block::{Block, GroupBlock};
-use crate::frame::{Frame, SealedGroup, Witnessed};
+use crate::frame::{Frame, SealedGroup, SealedProfile, Witnessed};
 
 /// Witnessed charges kept at once; more are not watched.
 const MAX_WITNESSED: usize = 100_000;
@@ -138,7 +138,10 @@ impl Node {
         let block = GroupBlock::over(group, round, previous, profiles.values());
         let sealed = SealedGroup {
             block: Signed::new(block, &self.key, &state.chain_id()),
-            profiles: profiles.values().map(Signed::hash).collect(),
+            profiles: profiles
+                .values()
+                .map(|profile| SealedProfile::Known(profile.hash()))
+                .collect(),
         };
         self.persist(disk::group_block(&LastSealed {
             group,

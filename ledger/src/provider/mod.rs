@@ -5,6 +5,7 @@
 mod bills;
 mod disk;
 mod enrol;
+mod group_blocks;
 mod intake;
 mod relay;
 mod rounds;
@@ -16,6 +17,7 @@ use protocol::message::{GetBlocksAck, JoinAck, Request, Response};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
 use crate::block::Block;
+use crate::evidence::Offence;
 use crate::frame::Frame;
 use crate::state::State;
 use crate::store::{Machine, Step, Write};
@@ -164,6 +166,13 @@ pub enum Event {
         group: GroupId,
         /// Why.
         reason: String,
+    },
+    /// A block records evidence.
+    Convicted {
+        /// The node that is convicted.
+        node: NodeId,
+        /// Of what.
+        offence: Offence,
     },
     /// A node submitted what breaks the rules.
     ProfileRefused {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, SignedProfile, UnixMillis};
+use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, UnixMillis};
 
 use super::rounds::{Received, has_content};
 use super::{Effect, Event, Provider, disk};
-use crate::apply::{check_ballot, check_group_block};
+use crate::apply::check_ballot;
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
+use crate::evidence::Evidence;
 use crate::finality;
-use crate::frame::SealedGroup;
 use crate::seal::seal;
 use crate::state::GroupAccount;
 use crate::tariff::Price;
@@ -106,6 +106,11 @@ impl Provider {
         };
         self.persist(disk::block(&block));
         self.forget_sealed(&block, round);
+        let convictions = next.convictions_at(next.height);
+        for (offence, conviction) in convictions {
+            let node = conviction.node;
+            self.notify(Event::Convicted { node, offence });
+        }
         self.state = next;
         self.rebuild_preview();
         self.announce(block);
@@ -113,36 +118,17 @@ impl Provider {
     }
 
     fn body_of(&mut self, round: u64) -> Body {
-        let mut group_blocks = Vec::new();
-        let mut in_time = BTreeSet::new();
-        let sealed: Vec<SealedGroup> = self
-            .rounds
-            .group_blocks
-            .range((round, GroupId(0))..=(round, GroupId(u32::MAX)))
-            .map(|(_, sealed)| sealed.clone())
-            .collect();
-        for sealed in sealed {
-            match self.check_sealed(round, &sealed) {
-                Ok(()) => {
-                    in_time.extend(sealed.profiles);
-                    group_blocks.push(sealed.block);
-                }
-                Err(reason) => {
-                    let group = sealed.block.body.group;
-                    self.notify(Event::GroupBlockRefused { group, reason });
-                }
-            }
-        }
+        let judged = self.judge_group_blocks(round);
         let mut charges: Vec<ChargeLine> = self
             .rounds
             .of_round(round)
-            .map(|received| self.priced(received, &in_time))
+            .map(|received| self.priced(received, &judged.in_time))
             .collect();
         charges.sort_by_key(|line| line.profile.body.sort_key());
         let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
         Body {
-            records: self.records_of(round),
-            group_blocks,
+            records: self.records_of(round, judged.evidence),
+            group_blocks: judged.valid,
             charges,
             ballots: self
                 .rounds
@@ -154,9 +140,9 @@ impl Provider {
         }
     }
 
-    /// The records that wait, and the grants that this round's charges rest on and the state does
-    /// not hold (any more).
-    fn records_of(&self, round: u64) -> Vec<Record> {
+    /// The records that wait, the grants that this round's charges rest on and the state does not
+    /// hold (any more), and evidence.
+    fn records_of(&self, round: u64, evidence: Vec<Evidence>) -> Vec<Record> {
         let grants: BTreeMap<GrantId, &SignedGrant> = self
             .rounds
             .of_round(round)
@@ -166,25 +152,8 @@ impl Provider {
         let waiting = self.rounds.records.values().cloned();
         waiting
             .chain(grants.into_values().cloned().map(Record::Grant))
+            .chain(evidence.into_iter().map(Record::Evidence))
             .collect()
-    }
-
-    /// Whether a group block seals charges that were received for this round, and is well signed.
-    fn check_sealed(&self, round: u64, sealed: &SealedGroup) -> Result<(), String> {
-        let group = sealed.block.body.group;
-        let named: BTreeSet<&Hash> = sealed.profiles.iter().collect();
-        let mut profiles: Vec<&SignedProfile> = self
-            .rounds
-            .of_round(round)
-            .map(|received| &received.profile)
-            .filter(|profile| profile.body.payer == group && named.contains(&profile.hash()))
-            .collect();
-        profiles.sort_by_key(|profile| profile.body.sort_key());
-        if profiles.len() != sealed.profiles.len() {
-            return Err("it names charges that were not received for this round".to_owned());
-        }
-        check_group_block(&self.preview, round, &sealed.block, profiles.into_iter())
-            .map_err(|invalid| invalid.to_string())
     }
 
     fn priced(&self, received: &Received, in_time: &BTreeSet<Hash>) -> ChargeLine {
