@@ -50,6 +50,8 @@ struct Chain {
     tip: String,
     state_root: String,
     final_height: u64,
+    /// Why nothing is built on it any more, where the provider broke a rule.
+    stopped: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -162,6 +164,7 @@ fn chain(node: &Node) -> Option<Chain> {
         tip: state.tip.to_string(),
         state_root: state.root().to_string(),
         final_height: state.final_height,
+        stopped: node.stopped().map(str::to_owned),
     })
 }
 

@@ -1,6 +1,5 @@
 //! Receipt files: written when a charge is final, and told in words a driver understands.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -10,6 +9,8 @@ use ledger::receipt_file::{MAX_BYTES, Proven, ReceiptFile};
 use ledger::store::{Engine, Store};
 use ledger::tariff::in_words;
 use protocol::PublicKey;
+
+use crate::files::{read_bounded, write_whole};
 
 /// Receipt files that may wait for the disk.
 const QUEUE: usize = 1_024;
@@ -51,7 +52,7 @@ impl Writer {
 
 fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Node>) {
     while let Ok((seq, receipt)) = files.recv() {
-        match keep(directory, seq, &receipt) {
+        match write_whole(directory, &file_name(seq), &receipt) {
             Ok(()) => {
                 // A stopped engine leaves it in the store, and the next start sees its file.
                 let _ = engine.durably(vec![forget_receipt(seq)], Vec::new(), || {});
@@ -61,17 +62,6 @@ fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Nod
             }
         }
     }
-}
-
-/// Writes a receipt file, whole or not at all; it is durable when this returns.
-fn keep(directory: &Path, seq: u32, receipt: &[u8]) -> std::io::Result<()> {
-    let path = directory.join(file_name(seq));
-    let fresh = path.with_extension("new");
-    let mut file = std::fs::File::create(&fresh)?;
-    file.write_all(receipt)?;
-    file.sync_all()?;
-    std::fs::rename(fresh, path)?;
-    std::fs::File::open(directory)?.sync_all()
 }
 
 fn file_name(seq: u32) -> String {
@@ -84,9 +74,11 @@ pub(crate) fn restore(directory: &Path, store: &Store) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let mut written = Vec::new();
     let mut failed = None;
-    stored_receipts(store, |seq, receipt| match keep(directory, seq, &receipt) {
-        Ok(()) => written.push(forget_receipt(seq)),
-        Err(error) => failed = Some(error),
+    stored_receipts(store, |seq, receipt| {
+        match write_whole(directory, &file_name(seq), &receipt) {
+            Ok(()) => written.push(forget_receipt(seq)),
+            Err(error) => failed = Some(error),
+        }
     })?;
     if !written.is_empty() {
         store.commit(&written)?;
@@ -104,13 +96,7 @@ pub(crate) fn restore(directory: &Path, store: &Store) -> anyhow::Result<()> {
 /// # Errors
 /// Why it proves nothing, in one line.
 pub(crate) fn verify(path: &Path, provider: Option<&PublicKey>) -> anyhow::Result<String> {
-    let size = std::fs::metadata(path)
-        .with_context(|| format!("cannot read {}", path.display()))?
-        .len();
-    if size > MAX_BYTES as u64 {
-        anyhow::bail!("{} is too large for a receipt file", path.display());
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = read_bounded(path, MAX_BYTES, "a receipt file")?;
     let file = ReceiptFile::from_bytes(&bytes)?;
     let proven = file.verify(provider)?;
     Ok(tell(&file, &proven, provider.is_some()))

@@ -23,10 +23,11 @@ use crate::meters::Meters;
 use crate::modbus_charger::ModbusCharger;
 use crate::shell::Shell;
 use crate::uplink::{self, Uplink};
-use crate::{identity, local_api, receipts, southbound};
+use crate::{evidence, identity, local_api, receipts, southbound};
 
 const STORE_FILE: &str = "gateway.redb";
 const RECEIPTS_DIR: &str = "receipts";
+const EVIDENCE_DIR: &str = "evidence";
 
 /// Runs a gateway.
 ///
@@ -61,6 +62,7 @@ impl Gateway {
         let key = identity::load_or_make(&state_dir)?;
         check_chain(&config, &store)?;
         receipts::restore(&state_dir.join(RECEIPTS_DIR), &store)?;
+        let evidence = evidence::Files::restore(state_dir.join(EVIDENCE_DIR), &store)?;
 
         let clock = Clock::default();
         let authorizer = Authorizer::default();
@@ -71,6 +73,7 @@ impl Gateway {
             authorizer: authorizer.clone(),
             uplink: outgoing,
             receipts,
+            evidence,
         };
         let node = Node::load(key.clone(), node_config(&config), &store)?;
         check_key(&config, &node, &key)?;

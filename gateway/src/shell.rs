@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::authorizer::Authorizer;
 use crate::clock::Clock;
-use crate::receipts;
 use crate::uplink::Outgoing;
+use crate::{evidence, receipts};
 
 /// What surrounds the node's machine.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Shell {
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
     pub(crate) receipts: receipts::Writer,
+    pub(crate) evidence: evidence::Files,
 }
 
 impl Surroundings<Node> for Shell {
@@ -78,12 +79,22 @@ impl Shell {
                     "the provider refuses a charge; it and those after it wait"
                 );
             }
-            Event::InvalidBlock { height, reason } => {
+            Event::InvalidBlock {
+                height,
+                reason,
+                evidence,
+            } => {
                 tracing::error!(
                     height,
                     reason,
                     "the provider sealed an invalid block; it is kept as proof"
                 );
+                if let Some(file) = evidence {
+                    self.evidence.keep(height, &file);
+                }
+            }
+            Event::Convicted { node, offence } => {
+                tracing::warn!(%node, %offence, "evidence is in the chain");
             }
             Event::BrokenReceipt { height, profile } => {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");

@@ -1,7 +1,7 @@
 //! The operator API's bodies, which server and command line share.
 
 use protocol::message::{ChargeInfo, CreditLine};
-use protocol::{EnergyWh, Hash, IdTag, MinorUnits, PublicKey, SupplyPointId, UnixSeconds};
+use protocol::{EnergyWh, Hash, IdTag, MinorUnits, NodeId, PublicKey, SupplyPointId, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/tokens`: asks for an enrolment token.
@@ -77,6 +77,30 @@ pub(crate) struct BillLine {
     /// Height and hash of the header that proves it.
     pub(crate) height: u64,
     pub(crate) header: Hash,
+}
+
+/// `GET /v1/evidence`: who is convicted of what.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Convictions {
+    pub(crate) convictions: Vec<Convicted>,
+}
+
+/// One conviction.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Convicted {
+    pub(crate) node: NodeId,
+    /// The group whose parent the node was.
+    pub(crate) group_id: Option<IdTag>,
+    pub(crate) round: u64,
+    /// What it did, for people.
+    pub(crate) offence: String,
+    /// Height and hash of the header that records the evidence.
+    pub(crate) height: u64,
+    pub(crate) header: Hash,
+    /// Canonical bytes of the evidence, in hexadecimal.
+    pub(crate) evidence: String,
 }
 
 /// Every answer that is no success.

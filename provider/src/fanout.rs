@@ -166,6 +166,9 @@ fn tell(event: &Event) {
         Event::GroupBlockRefused { group, reason } => {
             tracing::warn!(%group, reason, "group block refused; its charges are billed all the same");
         }
+        Event::Convicted { node, offence } => {
+            tracing::warn!(%node, %offence, "evidence is in the chain");
+        }
         Event::ProfileRefused { node, seq, reason } => {
             tracing::warn!(%node, seq, reason, "charge refused");
         }
