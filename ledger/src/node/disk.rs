@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, SupplyPointId, UnixMillis};
 
 use super::authorize::{Known, KnownCharger};
-use super::chain::{Chain, Vote};
+use super::blocks::{Chain, Vote};
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
 use super::{Node, NodeConfig};

@@ -5,7 +5,7 @@
 //! on it.
 
 mod authorize;
-mod chain;
+mod blocks;
 mod disk;
 mod hold;
 mod outbox;
@@ -24,7 +24,7 @@ use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-use chain::Chain;
+use blocks::Chain;
 pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
