@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Hash, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt};
 
-use crate::block::{Ballot, Block, GroupBlock};
+use crate::block::{Ballot, Block, GroupBlock, Header};
 
 /// The longest frame a peer may send: a block of ten thousand charges, each of another group.
 pub const MAX_FRAME_BYTES: usize = 8 << 20;
@@ -35,6 +35,11 @@ pub enum Frame {
     Block(Box<Block>),
     /// Voter to provider.
     Ballot(Signed<Ballot>),
+    /// Provider to a node that keeps headers only.
+    Header(Box<Signed<Header>>),
+    /// Provider to a node that keeps headers only: the bytes of a receipt file of one of its
+    /// charges.
+    Proof(Vec<u8>),
 }
 
 /// A charge as its node submits it.

@@ -48,6 +48,7 @@ pub mod block;
 pub mod evidence;
 mod finality;
 pub mod frame;
+mod history;
 pub mod merkle;
 pub mod node;
 pub mod provider;

@@ -28,9 +28,17 @@ pub struct ReceiptFile {
     pub sections: [Hash; 4],
     /// The block's header.
     pub header: Signed<Header>,
-    /// The header before it, whose state names the voters. No charge is in a chain's first block.
+    /// What makes the block final.
+    pub finality: Finality,
+}
+
+/// What makes a block final: the same for each of its charges.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Finality {
+    /// The header before the block, whose state names the voters. No charge is in a chain's first
+    /// block.
     pub anchor: Anchor,
-    /// The votes that make the block final.
+    /// The votes.
     pub votes: Vec<Vote>,
 }
 
@@ -193,7 +201,7 @@ impl ReceiptFile {
 
     /// The number of voters at the anchor.
     fn check_anchor(&self) -> Result<u32, ReceiptError> {
-        let anchor = &self.anchor;
+        let anchor = &self.finality.anchor;
         self.check_signature(&anchor.header, "header that names the voters")?;
         if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
             Ok(anchor.totals.voters)
@@ -204,7 +212,7 @@ impl ReceiptFile {
 
     fn count_votes(&self) -> Result<u32, ReceiptError> {
         let mut last: Option<GroupId> = None;
-        for vote in &self.votes {
+        for vote in &self.finality.votes {
             let voter = vote.ballot.body.voter;
             if last.is_some_and(|before| before >= voter) {
                 return Err(ReceiptError::Votes);
@@ -212,11 +220,11 @@ impl ReceiptFile {
             last = Some(voter);
             self.check_vote(vote)?;
         }
-        u32::try_from(self.votes.len()).map_err(|_| ReceiptError::Votes)
+        u32::try_from(self.finality.votes.len()).map_err(|_| ReceiptError::Votes)
     }
 
     fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
-        let anchor = &self.anchor;
+        let anchor = &self.finality.anchor;
         let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
             (&vote.group.leaf, &vote.parent.leaf)
         else {
@@ -294,12 +302,12 @@ fn in_log(newer: &Header, older: &Signed<Header>, path: &[Hash]) -> bool {
     merkle::includes(&newer.log_root, size, index, &leaf, path)
 }
 
-/// The blocks from which a receipt file is made.
+/// What the proof of a block's finality is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
-    /// The block with the charge.
-    pub block: &'a Block,
-    /// The header before `block`, with the state after it.
+pub struct Sources<'a> {
+    /// The block's header.
+    pub header: &'a Header,
+    /// The header before it, with the state after that one.
     pub anchor: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
@@ -309,13 +317,28 @@ pub struct Evidence<'a> {
     pub log: &'a [Hash],
 }
 
-/// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
-/// such charge or the evidence lacks a header or a voter that a ballot names.
+impl Finality {
+    /// Proves it; `None` where the sources lack a header or a voter that a ballot names.
+    #[must_use]
+    pub fn prove(sources: &Sources<'_>) -> Option<Self> {
+        let (before, state) = sources.anchor;
+        let tree = StateTree::of(state);
+        Some(Self {
+            anchor: tree.anchor(before)?,
+            votes: issue_votes(sources, state, &tree)?,
+        })
+    }
+}
+
+/// Makes the receipt file of the charge at `index` of `block`; `None` where there is none.
 #[must_use]
-pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
-    let Block { header, body } = evidence.block;
-    let (before, state) = evidence.anchor;
-    let tree = StateTree::of(state);
+pub fn issue(
+    genesis: &Genesis,
+    block: &Block,
+    index: usize,
+    finality: Finality,
+) -> Option<ReceiptFile> {
+    let Block { header, body } = block;
     Some(ReceiptFile {
         genesis: genesis.clone(),
         line: body.charges.get(index)?.clone(),
@@ -323,8 +346,7 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
         path: merkle::path(&body.charge_leaves(), index)?,
         sections: body.section_roots(),
         header: header.clone(),
-        anchor: tree.anchor(before)?,
-        votes: issue_votes(evidence, state, &tree)?,
+        finality,
     })
 }
 
@@ -362,9 +384,9 @@ impl StateTree {
     }
 }
 
-fn issue_votes(evidence: &Evidence<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
+fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
     let mut votes = Vec::new();
-    for ballot in evidence.ballots {
+    for ballot in sources.ballots {
         let voter = ballot.body.voter;
         // Voters that came after the anchor do not count for this block.
         let Some(account) = state.groups.get(&voter) else {
@@ -374,24 +396,24 @@ fn issue_votes(evidence: &Evidence<'_>, state: &State, tree: &StateTree) -> Opti
             group: tree.leaf(|l| matches!(l, Leaf::Group(id, _) if *id == voter))?,
             parent: tree.leaf(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?,
             ballot: ballot.clone(),
-            descendant: issue_descendant(evidence, &ballot.body)?,
+            descendant: issue_descendant(sources, &ballot.body)?,
         });
     }
     Some(votes)
 }
 
 /// The header that a ballot names and its path, unless it is the charge's own; the outer `None`
-/// where the evidence lacks it.
-fn issue_descendant(evidence: &Evidence<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
-    let own = &evidence.block.header.body;
+/// where the sources lack it.
+fn issue_descendant(sources: &Sources<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
+    let own = sources.header;
     if ballot.height == own.height {
         return Some(None);
     }
-    let mut named = evidence.named.iter();
+    let mut named = sources.named.iter();
     let header = named.find(|header| header.body.height == ballot.height)?;
     Some(Some(Descendant {
         header: header.clone(),
-        log_path: log_path(evidence.log, &header.body, own)?,
+        log_path: log_path(sources.log, &header.body, own)?,
     }))
 }
 

@@ -232,6 +232,7 @@ fn a_link_to_another_chain_changes_nothing() {
         node: protocol::NodeId(9),
         current_time: net.now,
         last_seq: 40,
+        last_profile: protocol::Hash::ZERO,
         tip: 40,
     };
     net.cut_link("household");

@@ -58,6 +58,8 @@ pub struct JoinAck {
     pub current_time: UnixMillis,
     /// The last profile number the provider knows of this node; 0 for none.
     pub last_seq: u32,
+    /// The hash of that profile; zero for none.
+    pub last_profile: Hash,
     /// Height of the newest block.
     pub tip: u64,
 }
@@ -134,6 +136,8 @@ pub struct Registration {
     pub group_id: IdTag,
     /// The group's parent.
     pub parent: NodeId,
+    /// The parent's key, for nodes that keep no state to look it up in.
+    pub parent_key: PublicKey,
     /// The salt of the pseudonym: for the home node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<Salt>,
@@ -227,6 +231,36 @@ pub struct GetBlocksAck {
     /// Height of the newest block.
     pub tip: u64,
 }
+
+/// Asks for headers from a height on; they arrive as binary frames before the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetHeaders {
+    /// The first height wanted.
+    pub from: u64,
+}
+
+/// Answer to [`GetHeaders`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetHeadersAck {
+    /// Height of the newest block.
+    pub tip: u64,
+}
+
+/// Asks for proof that the node's own charges are in final blocks. Receipt files arrive as binary
+/// frames before the answer, in the order of their numbers, as far as blocks are final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetProof {
+    /// Proof is wanted of charges with a number above this one.
+    pub after: u32,
+}
+
+/// Answer to [`GetProof`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetProofAck {}
 
 /// The bill of a group. Provider to the group's parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,6 +382,8 @@ calls! {
     Authorize => AuthorizeAck,
     RegisterSupplyPoint => RegisterSupplyPointAck,
     GetBlocks => GetBlocksAck,
+    GetHeaders => GetHeadersAck,
+    GetProof => GetProofAck,
     ChargeInfo => ChargeInfoAck,
 }
 

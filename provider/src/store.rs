@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledger::provider::{stored_blocks, stored_genesis};
+use ledger::provider::{stored_blocks, stored_genesis, stored_proofs};
 use ledger::store::{Store, StoreError};
 use ledger::{Block, Frame, Provider};
-use protocol::{Genesis, KeyPair, UnixSeconds, canonical};
+use protocol::{Genesis, KeyPair, NodeId, UnixSeconds, canonical};
 
 use crate::config::{ChainConfig, Config};
 use crate::error::Error;
@@ -148,5 +148,29 @@ impl Blocks {
         let mut blocks = Vec::new();
         stored_blocks(&self.store, from, count, |block| blocks.push(block))?;
         Ok(blocks)
+    }
+
+    /// Frames with the headers from `from` on, at most `count`. Reads the disk.
+    pub(crate) fn headers(&self, from: u64, count: u64) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        stored_blocks(&self.store, from, count, |block| {
+            frames.push(Frame::Header(Box::new(block.header)));
+        })?;
+        Ok(frames)
+    }
+
+    /// Frames with the receipt files of `node`'s charges above number `after`, at most `count`.
+    /// Reads the disk.
+    pub(crate) fn proofs(
+        &self,
+        node: NodeId,
+        after: u32,
+        count: u32,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        stored_proofs(&self.store, node, after, count, |file| {
+            frames.push(Frame::Proof(file.to_bytes()));
+        })?;
+        Ok(frames)
     }
 }

@@ -4,9 +4,10 @@
 mod ballots;
 mod charges;
 mod group_blocks;
+mod header;
 mod records;
 
-use protocol::{GroupId, Hash, NodeId, PublicKey, Signed};
+use protocol::{GroupId, Hash, NodeId, PublicKey};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
@@ -18,6 +19,7 @@ pub use group_blocks::check_group_block;
 pub use records::check_grant;
 
 pub(crate) use charges::book;
+pub(crate) use header::Edge;
 pub(crate) use records::{apply_record, grant_account};
 
 use ballots::apply_ballots;
@@ -130,7 +132,7 @@ pub enum ChargeFault {
 /// `Invalid`: the block is no successor of this state, whoever signed it.
 pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
     let header = &block.header.body;
-    check_header(state, &block.header)?;
+    Edge::of(state).check_next(&block.header)?;
     check_counts(header, &block.body)?;
     check_round(state, header, &block.body)?;
     let next = advance(state, header, &block.body)?;
@@ -174,33 +176,6 @@ pub(crate) fn finish(mut next: State, header: &Header) -> State {
         .back_mut()
         .expect("the newest header is always open") = hash;
     next
-}
-
-fn check_header(state: &State, signed: &Signed<Header>) -> Result<(), Invalid> {
-    let header = &signed.body;
-    if header.version != VERSION {
-        return Err(Invalid::Version(header.version));
-    }
-    let expected = state.height + 1;
-    if header.height != expected {
-        return Err(Invalid::Height {
-            expected,
-            found: header.height,
-        });
-    }
-    if header.previous != state.tip {
-        return Err(Invalid::Previous);
-    }
-    if header.time < state.time || header.round < state.round {
-        return Err(Invalid::Backwards);
-    }
-    signed
-        .verify(&state.genesis.provider_key, &state.chain_id())
-        .map_err(|_| Invalid::Signature("the header"))?;
-    if header.log_root != state.log.root() {
-        return Err(Invalid::Mismatch("log root"));
-    }
-    Ok(())
 }
 
 fn check_counts(header: &Header, body: &Body) -> Result<(), Invalid> {

@@ -7,7 +7,9 @@
 mod authorize;
 mod blocks;
 mod disk;
+mod headers;
 mod hold;
+mod kept;
 mod outbox;
 mod parent;
 
@@ -24,8 +26,10 @@ use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-use blocks::Chain;
 pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
+use headers::Headers;
+use kept::Kept;
+pub use kept::Progress;
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 
@@ -212,7 +216,7 @@ pub enum Event {
 pub struct Node {
     key: KeyPair,
     config: NodeConfig,
-    chain: Option<Chain>,
+    kept: Kept,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
@@ -222,8 +226,10 @@ pub struct Node {
     asked: BTreeSet<Pending>,
     // Calls that failed, and when they may be made again.
     deferred: BTreeMap<Pending, UnixMillis>,
-    // The newest profile number the provider told when the link came up.
-    provider_seq: u32,
+    // Number and hash of this node's newest profile, as the provider told when the link came up.
+    provider_last: (u32, Hash),
+    // The same of the newest one that this node signed, where neither outbox nor blocks tell it.
+    signed_last: (u32, Hash),
     now: UnixMillis,
     steps: VecDeque<Step<Effect>>,
 }
@@ -237,7 +243,8 @@ enum Pending {
     Register(IdTag),
     Authorize(IdTag),
     Outlet(String),
-    Blocks,
+    Chain,
+    Proof,
 }
 
 impl Node {
@@ -245,18 +252,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> Option<NodeId> {
         self.id
-    }
-
-    /// The chain as this node verified it, once it knows one.
-    #[must_use]
-    pub fn state(&self) -> Option<&crate::state::State> {
-        self.chain.as_ref().map(|chain| &chain.state)
-    }
-
-    /// Why this node builds on its chain no more, where the provider broke a rule.
-    #[must_use]
-    pub fn stopped(&self) -> Option<&str> {
-        self.chain.as_ref()?.stopped.as_deref()
     }
 
     /// Charges that are not final yet, in the order they were measured.
@@ -301,19 +296,19 @@ impl Node {
     }
 
     fn link_up(&mut self, now: UnixMillis, genesis: Genesis, ack: &JoinAck) {
-        match &self.chain {
-            Some(chain) if chain.state.genesis != genesis => return,
+        match self.kept.genesis() {
+            Some(known) if *known != genesis => return,
             Some(_) => {}
             None => {
                 self.persist(disk::genesis(&genesis));
-                self.chain = Some(Chain::new(genesis));
+                self.kept = Kept::Headers(Box::new(Headers::new(genesis)));
             }
         }
         // A new link ends the old one, whether or not that was told.
         self.link_down();
         self.is_linked = true;
         self.deferred.clear();
-        self.provider_seq = ack.last_seq;
+        self.provider_last = (ack.last_seq, ack.last_profile);
         if self.id != Some(ack.node) {
             self.id = Some(ack.node);
             self.persist(disk::node(ack.node));
@@ -321,6 +316,7 @@ impl Node {
         self.compare_last_seq(ack.last_seq);
         self.register_configured();
         self.catch_up(ack.tip);
+        self.ask_for_proofs();
         self.repeat_ballots();
         self.repeat_group_blocks();
         self.outbox.forget_sending();
@@ -339,6 +335,8 @@ impl Node {
             Frame::Refused { seq, reason } => self.refused(seq, reason),
             Frame::Witness(witnessed) => self.witness(now, witnessed),
             Frame::Block(block) => self.block(now, *block),
+            Frame::Header(header) => self.header(now, *header),
+            Frame::Proof(file) => self.proof(file),
             // These travel towards the provider only; from it they mean nothing.
             Frame::Profile(_) | Frame::ProfileAck(_) | Frame::GroupBlock(_) | Frame::Ballot(_) => {}
         }
@@ -376,14 +374,21 @@ impl Node {
                 }
             }
             (Request::GetBlocks(asked), response) => {
-                // An answer that brought no block is as good as none: asking again at once would
-                // never end.
-                let has_come = self.state().is_some_and(|state| state.height >= asked.from);
-                self.called(Pending::Blocks, has_come);
-                if let Some(Response::GetBlocks(ack)) = response {
-                    self.catch_up(ack.tip);
-                }
-                self.vote(now);
+                let tip = match response {
+                    Some(Response::GetBlocks(ack)) => Some(ack.tip),
+                    _ => None,
+                };
+                self.chain_came(now, asked.from, tip);
+            }
+            (Request::GetHeaders(asked), response) => {
+                let tip = match response {
+                    Some(Response::GetHeaders(ack)) => Some(ack.tip),
+                    _ => None,
+                };
+                self.chain_came(now, asked.from, tip);
+            }
+            (Request::GetProof(_), response) => {
+                self.called(Pending::Proof, response.is_some());
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }

@@ -63,7 +63,7 @@ impl Rounds {
 impl Node {
     /// The provider shows a charge and its promise about it.
     pub(super) fn witness(&mut self, now: UnixMillis, witnessed: Witnessed) {
-        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+        let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
             return;
         };
         let state = &chain.state;
@@ -121,14 +121,16 @@ impl Node {
         self.wake_for_seal(now);
         // What was refused for want of a peer, or of time, may go through now.
         self.deferred.retain(|_, at| *at > now);
-        self.ask_for_blocks();
+        self.ask_for_chain();
         self.vote(now);
         self.register_configured();
         self.submit(now);
     }
 
     fn seal(&mut self, group: GroupId, round: u64, profiles: &BTreeMap<SortKey, SignedProfile>) {
-        let Some(chain) = &self.chain else { return };
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
         let state = &chain.state;
         let is_parent = parent_key(state, group) == Some(self.key.public());
         if !is_parent || self.rounds.has_sealed(group, round) {
@@ -153,7 +155,9 @@ impl Node {
 
     /// Sends group blocks again whose round's block is not here yet.
     pub(super) fn repeat_group_blocks(&mut self) {
-        let Some(chain) = &self.chain else { return };
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
         let round = chain.state.round;
         let open: Vec<SealedGroup> = self
             .rounds
@@ -168,7 +172,7 @@ impl Node {
     }
 
     fn seal_time(&self, round: u64) -> Option<UnixMillis> {
-        let genesis = &self.chain.as_ref()?.state.genesis;
+        let genesis = self.kept.genesis()?;
         let end = genesis.round_start(round.saturating_add(1));
         Some(end.plus_ms(genesis.group_block_delay_ms()))
     }

@@ -1,14 +1,15 @@
 //! What waits for the next blocks, and the preview that everything new is judged by.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{GroupId, Hash, NodeId, Signed, SignedGrant, SignedProfile, SignedReceipt};
 
 use super::{Provider, disk};
 use crate::apply::{apply_record, book, grant_account};
-use crate::block::{Ballot, Block, Body, ChargeLine, Record};
+use crate::block::{Ballot, Body, ChargeLine, Record};
 use crate::frame::{SealedGroup, Witnessed};
+use crate::history::History;
 use crate::state::State;
 
 /// A profile with its receipt, in no block yet.
@@ -46,11 +47,11 @@ impl Rounds {
     pub(super) fn restore(
         records: Vec<(u64, Record)>,
         received: Vec<Received>,
-        open: &VecDeque<Block>,
+        history: &History,
     ) -> Self {
         let records: BTreeMap<_, _> = records.into_iter().collect();
         let next_record = records.last_key_value().map_or(0, |(number, _)| number + 1);
-        let with_content = open.iter().rev().find(|block| has_content(&block.body));
+        let with_content = history.blocks().filter(|b| has_content(&b.body)).last();
         let by_number = |r: Received| ((r.profile.body.node, r.profile.body.seq), r);
         Self {
             records,

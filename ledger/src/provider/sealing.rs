@@ -111,9 +111,12 @@ impl Provider {
             let node = conviction.node;
             self.notify(Event::Convicted { node, offence });
         }
-        self.state = next;
+        let final_before = self.state.final_height;
+        let before = std::mem::replace(&mut self.state, next);
         self.rebuild_preview();
-        self.announce(block);
+        self.announce(&block);
+        disk::keep(&mut self.history, block, before);
+        self.settle_final(final_before);
         true
     }
 
@@ -178,7 +181,10 @@ impl Provider {
         for number in std::mem::take(&mut self.rounds.records).into_keys() {
             self.persist(disk::forget_record(number));
         }
-        for line in &block.body.charges {
+        let height = block.header.body.height;
+        for (index, line) in (0..).zip(&block.body.charges) {
+            let profile = &line.profile.body;
+            self.persist(disk::place(profile.node, profile.seq, height, index));
             let key = (line.profile.body.node, line.profile.body.seq);
             if let Some(received) = self.rounds.received.remove(&key) {
                 self.persist(disk::forget_received(&received));
@@ -198,8 +204,8 @@ impl Provider {
         }
     }
 
-    /// Sends a new block to everyone, and the bills of what it made final.
-    fn announce(&mut self, block: Block) {
+    /// Sends a new block to everyone: whole to parents, its header to all others.
+    fn announce(&mut self, block: &Block) {
         let header = &block.header.body;
         self.notify(Event::Sealed {
             height: header.height,
@@ -207,25 +213,27 @@ impl Provider {
             charges: header.charges,
             final_height: self.state.final_height,
         });
-        let from = header.height;
+        let parents = self.registry.parents();
         // By height: a copy for each of thousands of links would fill the memory.
-        for link in self.links.keys().copied().collect::<Vec<_>>() {
-            self.effect(Effect::SendBlocks {
-                link,
-                from,
-                count: 1,
+        for (link, node) in self.links.clone() {
+            let (from, count) = (header.height, 1);
+            self.effect(match parents.contains(&node) {
+                true => Effect::SendBlocks { link, from, count },
+                false => Effect::SendHeaders { link, from, count },
             });
         }
-        self.open.push_back(block);
-        let finals: Vec<Block> = self
-            .open
-            .iter()
-            .filter(|block| block.header.body.height <= self.state.final_height)
-            .cloned()
-            .collect();
-        disk::forget_final(&mut self.open, &self.state);
-        for block in finals {
-            self.send_bills(&block);
+    }
+
+    /// Keeps what proves the blocks that became final, and sends their bills.
+    fn settle_final(&mut self, before: u64) {
+        for height in before + 1..=self.state.final_height {
+            if let Some(finality) = self.history.finality(height) {
+                self.persist(disk::finality(height, &finality));
+            }
+            if let Some(block) = self.history.block(height).cloned() {
+                self.send_bills(&block);
+            }
         }
+        self.history.forget(self.state.final_height);
     }
 }

@@ -44,6 +44,20 @@ impl Network {
         Self::with_interval(60)
     }
 
+    /// The same, and a gateway with a charger of the fleet and an outlet of the fleet's, which is
+    /// parent of no group.
+    pub fn with_member() -> Self {
+        let mut network = Self::new();
+        let fleet = network.index("fleet");
+        let members = &mut network.gateways[fleet].config.members;
+        members.insert(tag("FLEET-9"), tag("FLEET"));
+        network.crash("fleet");
+        network.restart("fleet");
+        network.add_gateway("member", site("FLEET", &["FLEET-9"], &["street"]), &[]);
+        network.run_rounds(3);
+        network
+    }
+
     /// The same with rounds of another length.
     pub fn with_interval(interval_s: u32) -> Self {
         let mut network = Self::unborn(interval_s);
@@ -184,7 +198,15 @@ impl Network {
         assert!(newest.is_none_or(|header| header.height <= state.final_height));
         for gateway in &self.gateways {
             let node = self.node(gateway.name);
-            assert_eq!(node.state(), Some(state), "{}", gateway.name);
+            let progress = node.progress().expect("it has met the provider");
+            assert_eq!(
+                (progress.height, progress.tip),
+                (state.height, state.tip),
+                "{}",
+                gateway.name
+            );
+            assert_eq!(progress.state_root, state.root(), "{}", gateway.name);
+            assert!(progress.is_headers_only || node.state() == Some(state));
             assert_eq!(node.charges().count(), 0, "{}'s outbox", gateway.name);
             for file in self.receipts(gateway.name) {
                 let proven = file.verify(Some(&self.genesis.provider_key));
