@@ -3,10 +3,12 @@
 //!
 //! Each tells on stdout what it does, one JSON object a line, and ends when its stdin does.
 
+mod altering_parent;
 mod arguments;
 mod colluding_provider;
 mod forgery;
 mod link;
+mod node;
 #[cfg(test)]
 mod scene;
 mod stored_chain;
@@ -21,7 +23,7 @@ use protocol::UnixMillis;
 use serde_json::Value;
 
 /// The names of the attackers' roles.
-pub(crate) const ROLES: [&str; 1] = ["colluding-provider"];
+pub(crate) const ROLES: [&str; 2] = ["altering-parent", "colluding-provider"];
 
 /// Runs one attacker until it fails or its stdin ends.
 pub(crate) fn main(role: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -42,6 +44,7 @@ fn attack(role: &str, args: impl Iterator<Item = OsString>) -> anyhow::Result<()
         .build()?;
     runtime.block_on(async {
         match role {
+            "altering-parent" => altering_parent::run(&arguments).await,
             "colluding-provider" => colluding_provider::run(&arguments).await,
             _ => anyhow::bail!("it is none of {ROLES:?}"),
         }
