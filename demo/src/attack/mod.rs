@@ -12,6 +12,7 @@ mod node;
 #[cfg(test)]
 mod scene;
 mod stored_chain;
+mod sybils;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -23,7 +24,7 @@ use protocol::UnixMillis;
 use serde_json::Value;
 
 /// The names of the attackers' roles.
-pub(crate) const ROLES: [&str; 2] = ["altering-parent", "colluding-provider"];
+pub(crate) const ROLES: [&str; 3] = ["altering-parent", "sybils", "colluding-provider"];
 
 /// Runs one attacker until it fails or its stdin ends.
 pub(crate) fn main(role: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -45,6 +46,7 @@ fn attack(role: &str, args: impl Iterator<Item = OsString>) -> anyhow::Result<()
     runtime.block_on(async {
         match role {
             "altering-parent" => altering_parent::run(&arguments).await,
+            "sybils" => sybils::run(&arguments).await,
             "colluding-provider" => colluding_provider::run(&arguments).await,
             _ => anyhow::bail!("it is none of {ROLES:?}"),
         }
