@@ -3,6 +3,7 @@
 //!
 //! This one program is all of them: it starts itself again as `provider` and as `gateway`.
 
+mod attack;
 mod charger;
 mod children;
 mod show;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     match role.as_ref().and_then(|role| role.to_str()) {
         Some("provider") => provider::main(rest, Arc::new(NoWatch)),
         Some("gateway") => gateway::main(rest, Arc::new(NoWatch)),
+        Some(role) if attack::ROLES.contains(&role) => attack::main(role, rest.skip(1)),
         Some(other) => {
             eprintln!("cargo demo: it takes no arguments, not {other:?}");
             ExitCode::from(2)
