@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use ledger::frame::{SealedGroup, Witnessed};
+use ledger::frame::{SealedGroup, SealedProfile, Witnessed};
 use ledger::node::{Input, NodeConfig};
 use ledger::{Frame, GroupBlock};
 use protocol::{Hash, IdTag, KeyPair, Signed, SignedProfile};
@@ -64,11 +64,11 @@ fn tampered(
     witnessed: &BTreeMap<Hash, Witnessed>,
     honest: &SealedGroup,
 ) -> anyhow::Result<SealedGroup> {
-    let profiles = honest.profiles.iter().map(|hash| {
-        let shown = witnessed.get(hash);
-        shown.map(|shown| shown.profile.clone())
-    });
-    let profiles: Option<Vec<SignedProfile>> = profiles.collect();
+    let in_full = |sealed: &SealedProfile| match sealed {
+        SealedProfile::Known(hash) => witnessed.get(hash).map(|shown| shown.profile.clone()),
+        SealedProfile::Full(profile) => Some((**profile).clone()),
+    };
+    let profiles: Option<Vec<SignedProfile>> = honest.profiles.iter().map(in_full).collect();
     let profiles = profiles.context("a charge of the round was never shown")?;
     let altered = alter(honest, profiles, node.key(), &node.chain_id());
     say(&json!({
@@ -96,18 +96,24 @@ fn alter(
     chain_id: &Hash,
 ) -> Altered {
     let (mut true_wh, mut altered_wh) = (0, 0);
-    let largest = profiles.iter_mut().max_by_key(|p| p.body.energy_wh);
-    if let Some(profile) = largest {
+    let mut named: Vec<_> = profiles
+        .iter()
+        .map(|profile| SealedProfile::Known(profile.hash()))
+        .collect();
+    let largest = profiles.iter_mut().zip(&mut named);
+    if let Some((profile, named)) = largest.max_by_key(|(p, _)| p.body.energy_wh) {
         true_wh = profile.body.energy_wh;
         altered_wh = true_wh / 10;
         // The node's signature stays, and does not hold any more: nobody here has the node's key.
         profile.body.energy_wh = altered_wh;
+        // The provider has no such charge, so this one has to be shown.
+        *named = SealedProfile::Full(Box::new(profile.clone()));
     }
     let said = &honest.block.body;
     let block = GroupBlock::over(said.group, said.round, said.previous, profiles.iter());
     let sealed = SealedGroup {
         block: Signed::new(block, key, chain_id),
-        profiles: profiles.iter().map(Signed::hash).collect(),
+        profiles: named,
     };
     Altered {
         sealed,
@@ -127,6 +133,7 @@ mod tests {
     fn the_altered_group_block_is_well_signed_and_its_charge_is_not() {
         let (node, parent) = (KeyPair::from_seed(&[1; 32]), KeyPair::from_seed(&[2; 32]));
         let chain_id = Hash::of(b"chain");
+        let known = |profile: &SignedProfile| SealedProfile::Known(profile.hash());
         let charge = |seq, energy_wh| {
             let mut charge = profile();
             charge.seq = seq;
@@ -137,7 +144,7 @@ mod tests {
         let block = GroupBlock::over(GroupId(1), 7, Hash([3; 32]), profiles.iter());
         let honest = SealedGroup {
             block: Signed::new(block, &parent, &chain_id),
-            profiles: profiles.iter().map(Signed::hash).collect(),
+            profiles: profiles.iter().map(known).collect(),
         };
 
         let altered = alter(&honest, profiles.clone(), &parent, &chain_id);
@@ -151,7 +158,8 @@ mod tests {
         let due = GroupBlock::over(GroupId(1), 7, Hash([3; 32]), forged.iter());
         assert_eq!(sealed.body, due);
         assert_eq!(due.energy, EnergyWh(2_510));
-        let hashes: Vec<Hash> = forged.iter().map(Signed::hash).collect();
-        assert_eq!(altered.sealed.profiles, hashes);
+        let shown = SealedProfile::Full(Box::new(forged[1].clone()));
+        let named = [known(&forged[0]), shown, known(&forged[2])];
+        assert_eq!(altered.sealed.profiles, named);
     }
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use ledger::frame::Submission;
 use ledger::{Block, Frame};
 use protocol::link::{self, Connection, Event, IncomingCall, Link};
-use protocol::message::{GetBlocksAck, JoinAck, Request, Response, SUBPROTOCOL};
+use protocol::message::{GetBlocksAck, GetHeadersAck, JoinAck, Request, Response, SUBPROTOCOL};
 use protocol::rpc::{CallError, CallErrorCode, to_json};
 use protocol::{Genesis, KeyPair, NodeId, Receipt, Signed, SignedReceipt, canonical, decode};
 use serde_json::json;
@@ -93,20 +93,29 @@ impl ColludingProvider {
         Ok(())
     }
 
-    /// Gives the blocks; with any other call a node has to be patient.
+    /// Gives blocks and headers; with any other call a node has to be patient.
     async fn answer(&self, link: &Link, call: IncomingCall) -> anyhow::Result<()> {
-        let Ok(Request::GetBlocks(asked)) = Request::decode(&call.action, call.payload.get())
-        else {
-            let words = "the provider cannot do this at the moment";
-            let refusal = CallError::new(CallErrorCode::NotSupported, words);
-            call.responder.answer(Err(refusal));
-            return Ok(());
-        };
-        for block in self.blocks(asked.from) {
-            send(link, Frame::Block(Box::new(block))).await?;
-        }
         let tip = lock(&self.chain).state.height;
-        let response = Response::GetBlocks(GetBlocksAck { tip });
+        let response = match Request::decode(&call.action, call.payload.get()) {
+            Ok(Request::GetBlocks(asked)) => {
+                for block in self.blocks(asked.from) {
+                    send(link, Frame::Block(Box::new(block))).await?;
+                }
+                Response::GetBlocks(GetBlocksAck { tip })
+            }
+            Ok(Request::GetHeaders(asked)) => {
+                for block in self.blocks(asked.from) {
+                    send(link, Frame::Header(Box::new(block.header))).await?;
+                }
+                Response::GetHeaders(GetHeadersAck { tip })
+            }
+            _ => {
+                let words = "the provider cannot do this at the moment";
+                let refusal = CallError::new(CallErrorCode::NotSupported, words);
+                call.responder.answer(Err(refusal));
+                return Ok(());
+            }
+        };
         call.responder.answer(Ok(to_json(&response.payload())));
         Ok(())
     }
@@ -133,10 +142,14 @@ impl ColludingProvider {
         };
         let receipt = self.receipt(submission, block.header.body.round);
         send(link, Frame::Receipt(receipt)).await?;
-        let links: Vec<Link> = lock(&self.links).values().cloned().collect();
-        for link in links {
+        let links = lock(&self.links).clone();
+        for (node, link) in links {
+            let frame = match self.is_parent(node) {
+                true => Frame::Block(Box::new(block.clone())),
+                false => Frame::Header(Box::new(block.header.clone())),
+            };
             // A link that is lost gets the block when its node is back and asks.
-            let _ = send(&link, Frame::Block(Box::new(block.clone()))).await;
+            let _ = send(&link, frame).await;
         }
         let header = &block.header.body;
         say(&json!({
@@ -147,6 +160,12 @@ impl ColludingProvider {
             "header": header.hash(),
         }));
         Ok(())
+    }
+
+    /// Parents keep blocks, all others headers.
+    fn is_parent(&self, node: NodeId) -> bool {
+        let state = &lock(&self.chain).state;
+        state.groups.values().any(|group| group.parent == node)
     }
 
     /// Seals the altered charge as the chain's next block.
@@ -179,6 +198,7 @@ impl ColludingProvider {
             node: *node,
             current_time: now(),
             last_seq: account.last_seq,
+            last_profile: account.last_profile,
             tip: state.height,
         })
     }

@@ -30,6 +30,8 @@ pub(super) struct AttackingNode {
     key: KeyPair,
     id: NodeId,
     chain_id: Hash,
+    // Height of the provider's newest block when the link came up.
+    tip: u64,
     link: Link,
     events: mpsc::Receiver<Event>,
     answered: mpsc::Sender<Answer>,
@@ -64,6 +66,7 @@ impl AttackingNode {
             key,
             id: ack.node,
             chain_id: genesis.chain_id(),
+            tip: ack.tip,
             link: connection.link,
             events: connection.events,
             answered,
@@ -95,7 +98,13 @@ impl AttackingNode {
 
     /// The chain as the honest rules verified it.
     pub(super) fn state(&self) -> anyhow::Result<&State> {
-        self.rules.state().context("the node knows no chain")
+        self.rules.state().context("the node keeps no blocks")
+    }
+
+    /// Whether it is a full node that has every block it was told of when it joined.
+    pub(super) fn has_caught_up(&self) -> bool {
+        let state = self.rules.state();
+        state.is_some_and(|state| state.height >= self.tip)
     }
 
     pub(super) async fn send(&self, frame: &Frame) -> anyhow::Result<()> {

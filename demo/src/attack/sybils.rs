@@ -69,10 +69,13 @@ impl Sybil {
             ..NodeConfig::default()
         };
         let mut node = AttackingNode::enrol(url, token, config).await?;
+        let mut registered = None;
         loop {
             let step = node.step().await?;
             if let Some(registration) = registration(&step.input)? {
-                let group = registration.group;
+                registered = Some(registration.group);
+            }
+            if let Some(group) = registered.filter(|_| node.has_caught_up()) {
                 return Ok(Self { node, group });
             }
         }

@@ -4,8 +4,8 @@ use ledger::frame::Submission;
 use ledger::{Frame, Record};
 use protocol::link::{self, BinaryFrames, Connection, Event, LinkOptions};
 use protocol::message::{
-    Authorize, Hello, HelloAck, Join, JoinAck, Register, RegisterSupplyPoint, Request, Response,
-    SUBPROTOCOL, from_json,
+    Authorize, GetBlocks, Hello, HelloAck, Join, JoinAck, Register, RegisterSupplyPoint, Request,
+    Response, SUBPROTOCOL, from_json,
 };
 use protocol::rpc::to_json;
 use protocol::{
@@ -169,12 +169,19 @@ impl Customer {
         request.decode_response(answer.get()).expect("its answer")
     }
 
-    /// The next binary frame.
+    /// The next binary frame. A node that is parent of no group is told headers; this one then
+    /// asks for the block.
     pub(crate) async fn frame(&mut self) -> Frame {
         loop {
             let event = tokio::time::timeout(PATIENCE, self.connection.events.recv()).await;
             match event.expect("in time").expect("the link is open") {
-                Event::Binary(bytes) => return decode(&bytes).expect("a frame"),
+                Event::Binary(bytes) => match decode(&bytes).expect("a frame") {
+                    Frame::Header(header) => {
+                        let from = header.body.height;
+                        self.call(Request::GetBlocks(GetBlocks { from })).await;
+                    }
+                    frame => return frame,
+                },
                 Event::Call(call) => call.responder.answer(Ok(protocol::rpc::empty())),
                 Event::Closed { reason } => panic!("the link has ended: {reason:?}"),
             }
