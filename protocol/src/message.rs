@@ -238,7 +238,7 @@ pub struct ChargeInfo {
     pub currency: String,
     /// What its chargers took, in the order of the chain.
     pub lines: Vec<ChargeInfoLine>,
-    /// What its outlets gave to others and to itself.
+    /// What its outlets gave to others and to itself, in the order of the chain.
     pub credits: Vec<CreditLine>,
 }
 
@@ -266,7 +266,7 @@ pub struct ChargeInfoLine {
     pub header: Hash,
 }
 
-/// What the owner of a supply point is credited.
+/// What the owner of a supply point is credited for one charge. Who charged is not its business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreditLine {
@@ -274,10 +274,20 @@ pub struct CreditLine {
     pub supply_point: SupplyPointId,
     /// The outlet's name at its node.
     pub outlet: String,
+    /// When the charge began.
+    pub start: UnixSeconds,
+    /// When it ended.
+    pub end: UnixSeconds,
     /// Energy given.
     pub energy_wh: EnergyWh,
     /// What the owner gets for it.
     pub credit: MinorUnits,
+    /// Whether more than half of the voters confirmed its block.
+    pub is_final: bool,
+    /// Height of its block.
+    pub height: u64,
+    /// The header that proves it.
+    pub header: Hash,
 }
 
 /// Answer to [`ChargeInfo`]: it was read.

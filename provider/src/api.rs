@@ -51,6 +51,8 @@ pub(crate) struct Bill {
     pub(crate) credits: Vec<CreditLine>,
     /// All of `credits`.
     pub(crate) credit: MinorUnits,
+    /// The part of `credit` in blocks that are not final.
+    pub(crate) pending_credit: MinorUnits,
 }
 
 /// Energy and what is owed for it.
@@ -94,16 +96,19 @@ impl Bill {
         outlet: impl Fn(SupplyPointId) -> String,
     ) -> Self {
         let (mut total, mut pending) = (Total::default(), Total::default());
+        let (mut credit, mut pending_credit) = (Total::default(), Total::default());
         for line in &info.lines {
             total.add(line.energy_wh, line.amount);
             if !line.is_final {
                 pending.add(line.energy_wh, line.amount);
             }
         }
-        let credit = info
-            .credits
-            .iter()
-            .fold(0, |sum: u64, line| sum.saturating_add(line.credit.0));
+        for line in &info.credits {
+            credit.add(line.energy_wh, line.credit);
+            if !line.is_final {
+                pending_credit.add(line.energy_wh, line.credit);
+            }
+        }
         let lines = info.lines.into_iter().map(|line| BillLine {
             outlet: outlet(line.supply_point),
             id_tag: line.id_tag,
@@ -124,7 +129,8 @@ impl Bill {
             total,
             pending,
             credits: info.credits,
-            credit: MinorUnits(credit),
+            credit: credit.amount,
+            pending_credit: pending_credit.amount,
         }
     }
 }

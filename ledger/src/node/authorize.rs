@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuthAck, Register,
-    RegisterAck, RegisterSupplyPoint, Request, Response, Status,
+    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, CheckAuthAck, Register, RegisterAck,
+    RegisterSupplyPoint, Request, Response, Status,
 };
 use protocol::{
     ChargerId, Grant, GroupId, IdTag, NodeId, Salt, Signed, SignedGrant, UnixMillis, UnixSeconds,
@@ -370,13 +370,15 @@ impl Node {
         }
     }
 
-    /// The provider bills a group of ours: every line must be in our chain.
+    /// The provider bills a group of ours: every line and credit must be in our chain.
     fn billed(&mut self, info: &ChargeInfo) -> Response {
+        let lines = info.lines.iter().map(|line| (line.height, &line.header));
+        let credits = info.credits.iter().map(|line| (line.height, &line.header));
         let chain = self.chain.as_ref();
-        let is_ours = |line: &ChargeInfoLine| {
-            chain.is_some_and(|chain| chain.holds(line.height, &line.header))
+        let is_ours = |(height, header): (u64, &protocol::Hash)| {
+            chain.is_some_and(|chain| chain.holds(height, header))
         };
-        let event = match info.lines.iter().all(is_ours) {
+        let event = match lines.chain(credits).all(is_ours) {
             true => Event::Billed(Box::new(info.clone())),
             false => Event::FalseBill,
         };
