@@ -97,6 +97,8 @@ pub struct Totals {
     pub voters: u32,
     /// Height of the newest final block that the chain itself proves; 0 for none.
     pub final_height: u64,
+    /// Height of the newest one that became final by more than half of all voters, dormant or not.
+    pub confirmed_height: u64,
     /// The tariff in force; 0 for none.
     pub tariff: TariffId,
 }
@@ -120,8 +122,12 @@ pub struct State {
     pub log: Frontier,
     /// Height of the newest final block that the chain itself proves; 0 for none.
     pub final_height: u64,
-    // Invariant: hashes of the headers from `final_height` to `height`.
-    pub(crate) open: VecDeque<Hash>,
+    /// Height of the newest one that became final by more than half of all voters, dormant or not.
+    /// It confirms its ancestors; those after it, up to `final_height`, are final without the
+    /// dormant.
+    pub confirmed_height: u64,
+    // Invariant: the headers from `final_height` to `height`.
+    pub(crate) open: VecDeque<OpenHeader>,
     /// Nodes by number.
     pub nodes: BTreeMap<NodeId, NodeAccount>,
     /// Groups by number.
@@ -134,6 +140,13 @@ pub struct State {
     pub grants: BTreeMap<GrantId, GrantAccount>,
     /// Hashes of the tariff documents by number.
     pub tariffs: BTreeMap<TariffId, Hash>,
+}
+
+/// A header that ballots may name.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct OpenHeader {
+    pub(crate) hash: Hash,
+    pub(crate) time: UnixSeconds,
 }
 
 /// One leaf of the state's tree.
@@ -175,7 +188,11 @@ impl State {
             time: genesis.time,
             log: Frontier::default(),
             final_height: 0,
-            open: VecDeque::from([chain_id]),
+            confirmed_height: 0,
+            open: VecDeque::from([OpenHeader {
+                hash: chain_id,
+                time: genesis.time,
+            }]),
             nodes: BTreeMap::new(),
             groups: BTreeMap::new(),
             supply_points: BTreeMap::new(),
@@ -195,8 +212,17 @@ impl State {
     /// The hash of the header at `height`, where it is not older than the newest final one.
     #[must_use]
     pub fn open_header(&self, height: u64) -> Option<Hash> {
+        Some(self.open_at(height)?.hash)
+    }
+
+    /// The time of the header at `height`, where it is not older than the newest final one.
+    pub(crate) fn open_time(&self, height: u64) -> Option<UnixSeconds> {
+        Some(self.open_at(height)?.time)
+    }
+
+    fn open_at(&self, height: u64) -> Option<&OpenHeader> {
         let index = height.checked_sub(self.final_height)?;
-        self.open.get(usize::try_from(index).ok()?).copied()
+        self.open.get(usize::try_from(index).ok()?)
     }
 
     /// The leaves of the state's tree, in order.
@@ -205,6 +231,7 @@ impl State {
             leaves: self.leaf_count(),
             voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
             final_height: self.final_height,
+            confirmed_height: self.confirmed_height,
             tariff: self.tariff(),
         };
         let nodes = self.nodes.iter().map(|(id, a)| Leaf::Node(*id, a.clone()));
