@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::message::Finality;
 use protocol::{
     ChargerId, EnergyWh, Genesis, GrantId, GroupId, Hash, MinorUnits, NodeId, PublicKey,
     SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::block::Header;
 use crate::merkle::{self, Frontier};
 
 /// A node (one gateway) as the chain knows it.
@@ -290,6 +292,22 @@ impl State {
         self.tariffs
             .last_key_value()
             .map_or(TariffId(0), |(id, _)| *id)
+    }
+
+    /// How far a block of this chain is on its way to being final, at `now` or at the newest
+    /// block's time, whichever is later.
+    #[must_use]
+    pub fn finality(&self, header: &Header, now: UnixSeconds) -> Finality {
+        let now = now.max(self.time);
+        if header.height <= self.confirmed_height {
+            Finality::Final
+        } else if header.height <= self.final_height {
+            Finality::FinalAfterDormancy
+        } else if self.genesis.is_dispute_over(header.time, now) {
+            Finality::Unconfirmed
+        } else {
+            Finality::Pending
+        }
     }
 
     /// The groups whose votes `node` casts.

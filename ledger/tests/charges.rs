@@ -3,7 +3,7 @@
 mod support;
 
 use ledger::node::{self, Decision, Event};
-use protocol::message::{Request, Status};
+use protocol::message::{Finality, Request, Status};
 use support::{Network, site, tag, wh};
 
 #[test]
@@ -363,7 +363,7 @@ fn each_charge_at_an_outlet_is_a_credit_under_the_header_that_proves_it() {
         assert_eq!(line.header, block.header.hash());
         let profile = &block.body.charges[0].profile.body;
         assert_eq!((line.start, line.end), (profile.start, profile.end()));
-        assert!(line.is_final);
+        assert_eq!(line.finality, Finality::Final);
     }
     assert_eq!(net.bill("FLEET").credits, []);
 }

@@ -5,7 +5,8 @@ use ledger::apply::{Invalid, apply};
 use ledger::block::{Ballot, Block, Body, Header, Record, VERSION};
 use ledger::seal::seal;
 use ledger::state::State;
-use protocol::{Genesis, GroupId, Hash, KeyPair, NodeId, Signed, TariffId, UnixSeconds};
+use protocol::message::Finality;
+use protocol::{Genesis, GroupId, KeyPair, NodeId, Signed, TariffId, UnixSeconds};
 
 const BEGIN: u64 = 1_800_000_000;
 const DORMANCY: u64 = 1_000;
@@ -21,7 +22,7 @@ fn key(seed: u8) -> KeyPair {
 #[derive(Clone)]
 struct Chain {
     state: State,
-    headers: Vec<Hash>,
+    headers: Vec<Header>,
 }
 
 impl Chain {
@@ -38,7 +39,7 @@ impl Chain {
             currency: "EUR".to_owned(),
             test: true,
         });
-        let headers = vec![state.chain_id()];
+        let headers = Vec::new();
         let mut chain = Self { state, headers };
         chain.block(0, AWAKE.iter().flat_map(|n| enrolment(*n)).collect(), &[]);
         chain.block(0, CROWD.iter().flat_map(|n| enrolment(*n)).collect(), &[]);
@@ -67,7 +68,7 @@ impl Chain {
         let (block, next) = seal(&self.state, body, self.state.round + 1, time, &key(9))?;
         assert_eq!(apply(&self.state, &block).as_ref(), Ok(&next));
         self.state = next;
-        self.headers.push(self.state.tip);
+        self.headers.push(block.header.body);
         Ok(())
     }
 
@@ -75,7 +76,7 @@ impl Chain {
         let ballot = Ballot {
             voter: GroupId(voter.into()),
             height: u64::try_from(height).expect("small"),
-            header: self.headers[height],
+            header: self.headers[height - 1].hash(),
         };
         Signed::new(ballot, &key(voter), &self.state.chain_id())
     }
@@ -87,7 +88,7 @@ impl Chain {
             document: format!("sealed {at} s after the beginning"),
         };
         self.block(at, vec![record], ballots);
-        self.headers.len() - 1
+        self.headers.len()
     }
 
     /// A block of a record that both awake voters confirm a second later.
@@ -95,6 +96,12 @@ impl Chain {
         let height = self.content(at, &[]);
         self.block(at + 1, Vec::new(), &AWAKE.map(|voter| (voter, height)));
         height
+    }
+
+    /// What a bill says of the block at `height`.
+    fn label(&self, height: usize, at: u64) -> Finality {
+        let header = &self.headers[height - 1];
+        self.state.finality(header, UnixSeconds(BEGIN + at))
     }
 
     fn empty(&mut self, at: u64) -> Result<(), Invalid> {
@@ -180,11 +187,13 @@ fn a_later_full_majority_confirms_what_was_final_without_the_dormant() {
     let mut chain = Chain::new();
     let height = chain.confirmed_content(10);
     chain.check_final_at(height, DORMANCY);
-    let newest = chain.headers.len() - 1;
+    let newest = chain.headers.len();
     // One more of five is more than half.
     let ballots = [(1, newest), (2, newest), (3, newest)];
+    assert_eq!(chain.label(height, DORMANCY), Finality::FinalAfterDormancy);
     chain.block(DORMANCY + 1, Vec::new(), &ballots);
     assert_eq!(chain.reach(), (newest, newest));
+    assert_eq!(chain.label(height, DORMANCY), Finality::Final);
 }
 
 #[test]
@@ -201,8 +210,12 @@ fn half_of_those_awake_is_not_more_than_half() {
 #[test]
 fn what_nobody_confirmed_is_never_final() {
     let mut chain = Chain::new();
-    chain.content(10, &[]);
-    assert_eq!(chain.empty(1_000 * DORMANCY), Err(Invalid::Empty));
+    let height = chain.content(10, &[]);
+    assert_eq!(chain.label(height, 10 + DISPUTE - 1), Finality::Pending);
+    assert_eq!(chain.label(height, 10 + DISPUTE), Finality::Unconfirmed);
+    let late = 1_000 * DORMANCY;
+    assert_eq!(chain.empty(late), Err(Invalid::Empty));
+    assert_eq!(chain.label(height, late), Finality::Unconfirmed);
 }
 
 #[test]

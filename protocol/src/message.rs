@@ -258,12 +258,39 @@ pub struct ChargeInfoLine {
     pub energy_wh: EnergyWh,
     /// What it costs.
     pub amount: MinorUnits,
-    /// Whether more than half of the voters confirmed its block.
-    pub is_final: bool,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
     /// Height of its block.
     pub height: u64,
     /// The header that proves it.
     pub header: Hash,
+}
+
+/// How far a block is on its way to being final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finality {
+    /// Too few voters have confirmed it so far.
+    Pending,
+    /// The dispute period is over, and too few voters have confirmed it: it is billed, may still
+    /// become final, and is never called so before.
+    Unconfirmed,
+    /// More than half of the voters that were not dormant confirmed it, and the dispute period is
+    /// over.
+    FinalAfterDormancy,
+    /// More than half of all voters confirmed it.
+    Final,
+}
+
+impl Finality {
+    /// Whether nobody can change the block any more, with or without the dormant.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Unconfirmed => false,
+            Self::FinalAfterDormancy | Self::Final => true,
+        }
+    }
 }
 
 /// What the owner of a supply point is credited for one charge. Who charged is not its business.
@@ -282,8 +309,8 @@ pub struct CreditLine {
     pub energy_wh: EnergyWh,
     /// What the owner gets for it.
     pub credit: MinorUnits,
-    /// Whether more than half of the voters confirmed its block.
-    pub is_final: bool,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
     /// Height of its block.
     pub height: u64,
     /// The header that proves it.

@@ -1,6 +1,6 @@
 //! The operator API's bodies, which server and command line share.
 
-use protocol::message::{ChargeInfo, CreditLine};
+use protocol::message::{ChargeInfo, CreditLine, Finality};
 use protocol::{EnergyWh, Hash, IdTag, MinorUnits, PublicKey, SupplyPointId, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +75,7 @@ pub(crate) struct BillLine {
     pub(crate) end: UnixSeconds,
     pub(crate) energy_wh: EnergyWh,
     pub(crate) amount: MinorUnits,
-    pub(crate) is_final: bool,
+    pub(crate) finality: Finality,
     /// Height and hash of the header that proves it.
     pub(crate) height: u64,
     pub(crate) header: Hash,
@@ -99,13 +99,13 @@ impl Bill {
         let (mut credit, mut pending_credit) = (Total::default(), Total::default());
         for line in &info.lines {
             total.add(line.energy_wh, line.amount);
-            if !line.is_final {
+            if !line.finality.is_final() {
                 pending.add(line.energy_wh, line.amount);
             }
         }
         for line in &info.credits {
             credit.add(line.energy_wh, line.credit);
-            if !line.is_final {
+            if !line.finality.is_final() {
                 pending_credit.add(line.energy_wh, line.credit);
             }
         }
@@ -117,7 +117,7 @@ impl Bill {
             end: line.end,
             energy_wh: line.energy_wh,
             amount: line.amount,
-            is_final: line.is_final,
+            finality: line.finality,
             height: line.height,
             header: line.header,
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ledger::Provider;
 use ledger::store::{Engine, StoreError};
 use ledger::tariff::in_words;
-use protocol::message::{ChargeInfo, CreditLine};
+use protocol::message::{ChargeInfo, CreditLine, Finality};
 use protocol::{EnergyWh, GroupId, Hash, IdTag, MinorUnits, SupplyPointId};
 use tokio::sync::oneshot;
 
@@ -36,6 +36,7 @@ pub(crate) async fn gather(
     group_id: IdTag,
 ) -> Result<Bill, BillError> {
     let (mut info, group, tip) = begin(engine, group_id).await?;
+    let now = crate::fanout::now().seconds();
     let mut from = 1;
     while from <= tip {
         let count = SLICE.min(tip - from + 1);
@@ -46,7 +47,7 @@ pub(crate) async fn gather(
         if !slice.is_empty() {
             info = look(engine, move |provider| {
                 for block in &slice {
-                    provider.add_to_bill(&mut info, group, block);
+                    provider.add_to_bill(&mut info, group, block, now);
                 }
                 info
             })
@@ -149,7 +150,7 @@ fn row(line: &BillLine, currency: &str) -> [String; 9] {
         line.end.to_string(),
         kwh(line.energy_wh),
         in_words(line.amount.0, currency),
-        state(line.is_final).to_owned(),
+        state(line.finality).to_owned(),
         line.height.to_string(),
         short(&line.header),
     ]
@@ -162,16 +163,18 @@ fn credit_row(line: &CreditLine, currency: &str) -> [String; 8] {
         line.end.to_string(),
         kwh(line.energy_wh),
         in_words(line.credit.0, currency),
-        state(line.is_final).to_owned(),
+        state(line.finality).to_owned(),
         line.height.to_string(),
         short(&line.header),
     ]
 }
 
-fn state(is_final: bool) -> &'static str {
-    match is_final {
-        true => "final",
-        false => "pending",
+fn state(finality: Finality) -> &'static str {
+    match finality {
+        Finality::Pending => "pending",
+        Finality::Unconfirmed => "unconfirmed",
+        Finality::FinalAfterDormancy => "final (voters dormant)",
+        Finality::Final => "final",
     }
 }
 
@@ -218,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    fn line(tag: &str, energy: u64, amount: u64, is_final: bool) -> ChargeInfoLine {
+    fn line(tag: &str, energy: u64, amount: u64, finality: Finality) -> ChargeInfoLine {
         ChargeInfoLine {
             id_tag: IdTag::parse(tag).expect("printable"),
             supply_point: SupplyPointId(7),
@@ -226,13 +229,13 @@ mod tests {
             end: UnixSeconds(1_800_003_600),
             energy_wh: EnergyWh(energy),
             amount: MinorUnits(amount),
-            is_final,
+            finality,
             height: 12,
             header: Hash([0xab; 32]),
         }
     }
 
-    fn credit(energy: u64, credit: u64, is_final: bool) -> CreditLine {
+    fn credit(energy: u64, credit: u64, finality: Finality) -> CreditLine {
         CreditLine {
             supply_point: SupplyPointId(7),
             outlet: "garage".to_owned(),
@@ -240,7 +243,7 @@ mod tests {
             end: UnixSeconds(1_800_003_600),
             energy_wh: EnergyWh(energy),
             credit: MinorUnits(credit),
-            is_final,
+            finality,
             height: 12,
             header: Hash([0xab; 32]),
         }
@@ -251,11 +254,14 @@ mod tests {
             group_id: IdTag::parse("FLEET").expect("printable"),
             currency: "EUR".to_owned(),
             lines: vec![
-                line("CAR-1", 11_000, 440, true),
-                line("LONGER-CAR", 5, 0, false),
-                line("CAR-1", 1_250, 50, false),
+                line("CAR-1", 11_000, 440, Finality::Final),
+                line("LONGER-CAR", 5, 0, Finality::Unconfirmed),
+                line("CAR-1", 1_250, 50, Finality::Pending),
             ],
-            credits: vec![credit(11_005, 330, true), credit(1_250, 38, false)],
+            credits: vec![
+                credit(11_005, 330, Finality::FinalAfterDormancy),
+                credit(1_250, 38, Finality::Pending),
+            ],
         };
         Bill::new(info, voters, |_| "garage".to_owned())
     }
@@ -275,18 +281,18 @@ mod tests {
         let expected = "\
 Bill of group FLEET
 
-idTag       outlet      start                 end                      kWh    amount  state    block  header
-CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.000  4.40 EUR  final       12  abababababababab
-LONGER-CAR  garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   0.005  0.00 EUR  pending     12  abababababababab
-CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.50 EUR  pending     12  abababababababab
+idTag       outlet      start                 end                      kWh    amount  state        block  header
+CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.000  4.40 EUR  final           12  abababababababab
+LONGER-CAR  garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   0.005  0.00 EUR  unconfirmed     12  abababababababab
+CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.50 EUR  pending         12  abababababababab
 
 Total:   12.255 kWh, 4.90 EUR, of which pending 0.50 EUR (self-attested: 2 voters)
 
 Credited for charges at its outlets
 
-outlet      start                 end                      kWh    credit  state    block  header
-garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.005  3.30 EUR  final       12  abababababababab
-garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.38 EUR  pending     12  abababababababab
+outlet      start                 end                      kWh    credit  state                   block  header
+garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.005  3.30 EUR  final (voters dormant)     12  abababababababab
+garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.38 EUR  pending                    12  abababababababab
 
 Credits: 3.68 EUR, of which pending 0.38 EUR
 ";

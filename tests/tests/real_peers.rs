@@ -301,7 +301,7 @@ fn a_fleets_van_at_a_households_outlet_is_billed_to_the_fleet_and_proven_by_a_re
     assert_eq!(household["lines"], json!([]));
     assert_eq!(household["credits"].as_array().map(Vec::len), Some(1));
     assert_eq!(household["credits"][0]["energyWh"], 11_250);
-    assert_eq!(household["credits"][0]["isFinal"], true);
+    assert_eq!(household["credits"][0]["finality"], "final");
     assert_eq!(
         household["credits"][0]["header"],
         fleet["lines"][0]["header"]

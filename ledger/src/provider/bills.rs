@@ -1,10 +1,17 @@
 //! The bill of each group, from the blocks.
 
-use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Request};
-use protocol::{EnergyWh, GroupId, IdTag, MinorUnits};
+use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Finality, Request};
+use protocol::{EnergyWh, GroupId, Hash, IdTag, MinorUnits, UnixSeconds};
 
 use super::Provider;
 use crate::block::{Block, ChargeLine};
+
+/// The header that proves the lines of a block, and how far it is.
+struct Proof {
+    finality: Finality,
+    height: u64,
+    header: Hash,
+}
 
 impl Provider {
     /// Sends every group's parent what a final block bills and credits.
@@ -21,7 +28,7 @@ impl Provider {
                 lines: Vec::new(),
                 credits: Vec::new(),
             };
-            self.add_to_bill(&mut info, group, block);
+            self.add_to_bill(&mut info, group, block, self.state.time);
             let parent = self.state.groups.get(&group).map(|account| account.parent);
             if let (false, Some(parent)) =
                 (info.lines.is_empty() && info.credits.is_empty(), parent)
@@ -31,16 +38,27 @@ impl Provider {
         }
     }
 
-    /// Adds what `block` bills and credits to the bill of `group`.
-    pub fn add_to_bill(&self, info: &mut ChargeInfo, group: GroupId, block: &Block) {
+    /// Adds what `block` bills and credits to the bill of `group`, as it is at `now`.
+    pub fn add_to_bill(
+        &self,
+        info: &mut ChargeInfo,
+        group: GroupId,
+        block: &Block,
+        now: UnixSeconds,
+    ) {
+        let proof = Proof {
+            finality: self.state.finality(&block.header.body, now),
+            height: block.header.body.height,
+            header: block.header.hash(),
+        };
         for line in &block.body.charges {
-            info.lines.extend(self.owed(group, block, line));
-            info.credits.extend(self.credited(group, block, line));
+            info.lines.extend(self.owed(group, line, &proof));
+            info.credits.extend(self.credited(group, line, &proof));
         }
     }
 
-    /// What `group` owes for a charge of `block`; `None` where another group pays.
-    fn owed(&self, group: GroupId, block: &Block, line: &ChargeLine) -> Option<ChargeInfoLine> {
+    /// What `group` owes for a charge; `None` where another group pays.
+    fn owed(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<ChargeInfoLine> {
         let body = &line.profile.body;
         let charger = self.registry.charger(body.charger)?;
         (body.payer == group).then(|| ChargeInfoLine {
@@ -50,14 +68,14 @@ impl Provider {
             end: body.end(),
             energy_wh: EnergyWh(body.energy_wh.into()),
             amount: MinorUnits(line.amount.into()),
-            is_final: self.is_final(block),
-            height: block.header.body.height,
-            header: block.header.hash(),
+            finality: proof.finality,
+            height: proof.height,
+            header: proof.header,
         })
     }
 
-    /// What `group` gets for a charge of `block`; `None` where the outlet is another group's.
-    fn credited(&self, group: GroupId, block: &Block, line: &ChargeLine) -> Option<CreditLine> {
+    /// What `group` gets for a charge; `None` where the outlet is another group's.
+    fn credited(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<CreditLine> {
         let body = &line.profile.body;
         let mut outlets = self.registry.outlets();
         let outlet = outlets.find(|outlet| outlet.supply_point == body.supply_point)?;
@@ -68,13 +86,9 @@ impl Provider {
             end: body.end(),
             energy_wh: EnergyWh(body.energy_wh.into()),
             credit: MinorUnits(line.credit.into()),
-            is_final: self.is_final(block),
-            height: block.header.body.height,
-            header: block.header.hash(),
+            finality: proof.finality,
+            height: proof.height,
+            header: proof.header,
         })
-    }
-
-    fn is_final(&self, block: &Block) -> bool {
-        block.header.body.height <= self.state.final_height
     }
 }

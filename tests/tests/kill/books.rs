@@ -71,7 +71,7 @@ fn check_credits<'a>(household: &Value, lines: impl Iterator<Item = &'a Value>) 
     credited.sort();
     assert_eq!(credited, expected, "{household:#}");
     assert!(
-        credits.iter().all(|line| line["isFinal"] == true),
+        credits.iter().all(|line| line["finality"] == "final"),
         "{household:#}"
     );
     let all: u64 = credited.iter().map(|(_, credit)| credit).sum();
@@ -113,7 +113,7 @@ fn settled(scene: &mut Scene) -> Option<[Value; 3]> {
     if !bills
         .iter()
         .flat_map(lines)
-        .all(|line| line["isFinal"] == true)
+        .all(|line| line["finality"] == "final")
     {
         return None;
     }
