@@ -111,11 +111,15 @@ impl Shell {
                 let energy_wh: u64 = bill.lines.iter().map(|line| line.energy_wh.0).sum();
                 let amount: u64 = bill.lines.iter().map(|line| line.amount.0).sum();
                 let credit: u64 = bill.credits.iter().map(|credit| credit.credit.0).sum();
+                // One block's lines: all are final by the same votes.
+                let finality = bill.lines.first().map(|line| line.finality);
+                let finality = finality.or(bill.credits.first().map(|line| line.finality));
                 tracing::info!(
                     energy_wh,
                     amount = in_words(amount, &bill.currency),
                     credit = in_words(credit, &bill.currency),
-                    "final and billed"
+                    ?finality,
+                    "billed"
                 );
             }
             Event::FalseBill => {

@@ -195,6 +195,12 @@ pub struct Body {
 pub const CHARGES_SECTION: u64 = 2;
 
 impl Body {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Leaf hashes of the charges section.
     #[must_use]
     pub fn charge_leaves(&self) -> Vec<Hash> {

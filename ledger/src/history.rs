@@ -6,7 +6,7 @@ use protocol::{GroupId, Hash, Signed};
 
 use crate::block::{Ballot, Block, Header};
 use crate::merkle;
-use crate::receipt_file::{Finality, Sources};
+use crate::receipt_file::{FinalityProof, Sources};
 use crate::state::State;
 
 /// All header hashes, and the newest blocks.
@@ -60,14 +60,14 @@ impl History {
 
     /// What proves that the block at `height` is final; `None` where something is not here (any
     /// more).
-    pub(crate) fn finality(&self, height: u64) -> Option<Finality> {
+    pub(crate) fn finality(&self, height: u64) -> Option<FinalityProof> {
         let ballots = self.ballots_for(height);
         let is_named =
             |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
         let headers = self.blocks.iter().map(|block| &block.header);
         let named: Vec<_> = headers.filter(is_named).cloned().collect();
         let before = self.before.get(&height)?;
-        Finality::prove(&Sources {
+        FinalityProof::prove(&Sources {
             header: &self.block(height)?.header.body,
             anchor: (&self.block(height.checked_sub(1)?)?.header, before),
             ballots: &ballots,

@@ -29,12 +29,12 @@ pub struct ReceiptFile {
     /// The block's header.
     pub header: Signed<Header>,
     /// What makes the block final.
-    pub finality: Finality,
+    pub finality: FinalityProof,
 }
 
 /// What makes a block final: the same for each of its charges.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Finality {
+pub struct FinalityProof {
     /// The header before the block, whose state names the voters. No charge is in a chain's first
     /// block.
     pub anchor: Anchor,
@@ -317,7 +317,7 @@ pub struct Sources<'a> {
     pub log: &'a [Hash],
 }
 
-impl Finality {
+impl FinalityProof {
     /// Proves it; `None` where the sources lack a header or a voter that a ballot names.
     #[must_use]
     pub fn prove(sources: &Sources<'_>) -> Option<Self> {
@@ -336,7 +336,7 @@ pub fn issue(
     genesis: &Genesis,
     block: &Block,
     index: usize,
-    finality: Finality,
+    finality: FinalityProof,
 ) -> Option<ReceiptFile> {
     let Block { header, body } = block;
     Some(ReceiptFile {

@@ -272,7 +272,7 @@ pub struct ChargeInfo {
     pub currency: String,
     /// What its chargers took, in the order of the chain.
     pub lines: Vec<ChargeInfoLine>,
-    /// What its outlets gave to others and to itself.
+    /// What its outlets gave to others and to itself, in the order of the chain.
     pub credits: Vec<CreditLine>,
 }
 
@@ -292,15 +292,42 @@ pub struct ChargeInfoLine {
     pub energy_wh: EnergyWh,
     /// What it costs.
     pub amount: MinorUnits,
-    /// Whether more than half of the voters confirmed its block.
-    pub is_final: bool,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
     /// Height of its block.
     pub height: u64,
     /// The header that proves it.
     pub header: Hash,
 }
 
-/// What the owner of a supply point is credited.
+/// How far a block is on its way to being final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finality {
+    /// Too few voters have confirmed it so far.
+    Pending,
+    /// The dispute period is over, and too few voters have confirmed it: it is billed, may still
+    /// become final, and is never called so before.
+    Unconfirmed,
+    /// More than half of the voters that were not dormant confirmed it, and the dispute period is
+    /// over.
+    FinalAfterDormancy,
+    /// More than half of all voters confirmed it.
+    Final,
+}
+
+impl Finality {
+    /// Whether nobody can change the block any more, with or without the dormant.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Unconfirmed => false,
+            Self::FinalAfterDormancy | Self::Final => true,
+        }
+    }
+}
+
+/// What the owner of a supply point is credited for one charge. Who charged is not its business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreditLine {
@@ -308,10 +335,20 @@ pub struct CreditLine {
     pub supply_point: SupplyPointId,
     /// The outlet's name at its node.
     pub outlet: String,
+    /// When the charge began.
+    pub start: UnixSeconds,
+    /// When it ended.
+    pub end: UnixSeconds,
     /// Energy given.
     pub energy_wh: EnergyWh,
     /// What the owner gets for it.
     pub credit: MinorUnits,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
+    /// Height of its block.
+    pub height: u64,
+    /// The header that proves it.
+    pub header: Hash,
 }
 
 /// Answer to [`ChargeInfo`]: it was read.

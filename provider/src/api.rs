@@ -1,6 +1,6 @@
 //! The operator API's bodies, which server and command line share.
 
-use protocol::message::{ChargeInfo, CreditLine};
+use protocol::message::{ChargeInfo, CreditLine, Finality};
 use protocol::{EnergyWh, Hash, IdTag, MinorUnits, NodeId, PublicKey, SupplyPointId, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ pub(crate) struct Bill {
     pub(crate) credits: Vec<CreditLine>,
     /// All of `credits`.
     pub(crate) credit: MinorUnits,
+    /// The part of `credit` in blocks that are not final.
+    pub(crate) pending_credit: MinorUnits,
 }
 
 /// Energy and what is owed for it.
@@ -73,7 +75,7 @@ pub(crate) struct BillLine {
     pub(crate) end: UnixSeconds,
     pub(crate) energy_wh: EnergyWh,
     pub(crate) amount: MinorUnits,
-    pub(crate) is_final: bool,
+    pub(crate) finality: Finality,
     /// Height and hash of the header that proves it.
     pub(crate) height: u64,
     pub(crate) header: Hash,
@@ -118,16 +120,19 @@ impl Bill {
         outlet: impl Fn(SupplyPointId) -> String,
     ) -> Self {
         let (mut total, mut pending) = (Total::default(), Total::default());
+        let (mut credit, mut pending_credit) = (Total::default(), Total::default());
         for line in &info.lines {
             total.add(line.energy_wh, line.amount);
-            if !line.is_final {
+            if !line.finality.is_final() {
                 pending.add(line.energy_wh, line.amount);
             }
         }
-        let credit = info
-            .credits
-            .iter()
-            .fold(0, |sum: u64, line| sum.saturating_add(line.credit.0));
+        for line in &info.credits {
+            credit.add(line.energy_wh, line.credit);
+            if !line.finality.is_final() {
+                pending_credit.add(line.energy_wh, line.credit);
+            }
+        }
         let lines = info.lines.into_iter().map(|line| BillLine {
             outlet: outlet(line.supply_point),
             id_tag: line.id_tag,
@@ -136,7 +141,7 @@ impl Bill {
             end: line.end,
             energy_wh: line.energy_wh,
             amount: line.amount,
-            is_final: line.is_final,
+            finality: line.finality,
             height: line.height,
             header: line.header,
         });
@@ -148,7 +153,8 @@ impl Bill {
             total,
             pending,
             credits: info.credits,
-            credit: MinorUnits(credit),
+            credit: credit.amount,
+            pending_credit: pending_credit.amount,
         }
     }
 }

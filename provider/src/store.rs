@@ -60,6 +60,8 @@ fn genesis(key: &KeyPair, chain: &ChainConfig, now: UnixSeconds) -> Genesis {
         time: now,
         interval_s: chain.interval_s,
         witnesses: chain.witnesses,
+        dormancy_s: chain.dormancy_s,
+        dispute_period_s: chain.dispute_period_s,
         currency: chain.currency.clone(),
         test: chain.test,
     }
@@ -80,6 +82,16 @@ fn check_parameters(
             "witnesses",
             configured.witnesses.to_string(),
             stored.witnesses.to_string(),
+        ),
+        (
+            "dormancy_s",
+            configured.dormancy_s.to_string(),
+            stored.dormancy_s.to_string(),
+        ),
+        (
+            "dispute_period_s",
+            configured.dispute_period_s.to_string(),
+            stored.dispute_period_s.to_string(),
         ),
         (
             "currency",

@@ -11,7 +11,7 @@ use protocol::{GroupId, Hash, NodeId, PublicKey};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
-use crate::state::State;
+use crate::state::{OpenHeader, State};
 
 pub use ballots::check_ballot;
 pub use charges::{check_content, check_profile};
@@ -54,6 +54,9 @@ pub enum Invalid {
     /// A second block for a round holds more than ballots.
     #[error("round {0} has its block already; only ballots may follow")]
     RoundTaken(u64),
+    /// A block without entries that makes nothing final either.
+    #[error("it is empty and makes no earlier block final")]
+    Empty,
     /// A root or a count that differs from what it covers.
     #[error("the header's {0} does not match")]
     Mismatch(&'static str),
@@ -161,9 +164,23 @@ pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<Sta
     // After the charges: whether one is valid must not hang on how late its block is sealed.
     drop_old_grants(&mut next);
     // The new header is open, too; its hash is filled in when it is known.
-    next.open.push_back(Hash::ZERO);
+    next.open.push_back(OpenHeader {
+        hash: Hash::ZERO,
+        time: header.time,
+    });
     finality::advance(&mut next);
+    check_purpose(state, &next, body)?;
     Ok(next)
+}
+
+/// An empty block has one purpose: to carry the time at which an earlier header is final without
+/// the dormant. Without that bound a provider could seal them without end.
+fn check_purpose(state: &State, next: &State, body: &Body) -> Result<(), Invalid> {
+    let newest_final = next.final_height.min(state.height);
+    if body.is_empty() && newest_final <= state.final_height {
+        return Err(Invalid::Empty);
+    }
+    Ok(())
 }
 
 /// Fills in what only the finished header tells.
@@ -171,10 +188,10 @@ pub(crate) fn finish(mut next: State, header: &Header) -> State {
     let hash = header.hash();
     next.tip = hash;
     next.log.push(crate::merkle::leaf_hash(&hash.0));
-    *next
-        .open
+    next.open
         .back_mut()
-        .expect("the newest header is always open") = hash;
+        .expect("the newest header is always open")
+        .hash = hash;
     next
 }
 

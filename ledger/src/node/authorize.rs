@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuthAck, Register,
-    RegisterAck, RegisterSupplyPoint, Request, Response, Status,
+    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, CheckAuthAck, Register, RegisterAck,
+    RegisterSupplyPoint, Request, Response, Status,
 };
 use protocol::{
     ChargerId, Grant, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
@@ -386,10 +386,12 @@ impl Node {
         }
     }
 
-    /// The provider bills a group of ours: every line must be in our chain.
+    /// The provider bills a group of ours: every line and credit must be in our chain.
     fn billed(&mut self, info: &ChargeInfo) -> Response {
-        let is_ours = |line: &ChargeInfoLine| self.kept.holds(line.height, &line.header);
-        let event = match info.lines.iter().all(is_ours) {
+        let lines = info.lines.iter().map(|line| (line.height, &line.header));
+        let credits = info.credits.iter().map(|line| (line.height, &line.header));
+        let is_ours = |(height, header)| self.kept.holds(height, header);
+        let event = match lines.chain(credits).all(is_ours) {
             true => Event::Billed(Box::new(info.clone())),
             false => Event::FalseBill,
         };

@@ -11,7 +11,7 @@ use super::rounds::{Received, Rounds};
 use crate::apply::apply;
 use crate::block::{Block, Record};
 use crate::history::History;
-use crate::receipt_file::{self, Finality, ReceiptFile};
+use crate::receipt_file::{self, FinalityProof, ReceiptFile};
 use crate::state::State;
 use crate::store::{Store, StoreError, Table, Write};
 use crate::tariff::FlatTariff;
@@ -109,7 +109,7 @@ pub(super) fn place(node: NodeId, seq: u32, height: u64, index: u32) -> Write {
     Write::put(PLACES, profile_key(node, seq), &(height, index))
 }
 
-pub(super) fn finality(height: u64, finality: &Finality) -> Write {
+pub(super) fn finality(height: u64, finality: &FinalityProof) -> Write {
     Write::put(FINALITY, height.to_be_bytes(), finality)
 }
 

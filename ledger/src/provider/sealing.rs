@@ -6,10 +6,10 @@ use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, UnixMillis};
 
 use super::rounds::{Received, has_content};
 use super::{Effect, Event, Provider, disk};
-use crate::apply::check_ballot;
+use crate::apply::{Invalid, check_ballot};
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
 use crate::evidence::Evidence;
-use crate::finality;
+use crate::finality::{self, Said};
 use crate::seal::seal;
 use crate::state::GroupAccount;
 use crate::tariff::Price;
@@ -38,7 +38,7 @@ impl Provider {
         match oldest {
             Some(round) if round <= over => self.is_complete(now, round).then_some(round),
             _ => {
-                let waits = !self.rounds.records.is_empty() || self.ballots_help();
+                let waits = !self.rounds.records.is_empty() || self.finality_advances(now);
                 (over > self.state.round && waits).then_some(over)
             }
         }
@@ -64,14 +64,26 @@ impl Provider {
         genesis.round_start(round + 1).plus_ms(grace)
     }
 
-    /// Whether a block of ballots alone would bring charges or records nearer to being final.
-    fn ballots_help(&self) -> bool {
-        let is_open = self.state.final_height < self.rounds.last_content;
-        let voted = |group, account: &GroupAccount| {
-            let ballot = self.rounds.ballots.get(&group).map_or(0, |b| b.body.height);
-            ballot.max(account.voted_height)
+    /// Whether a block of ballots alone, or an empty one where only time had to pass, would bring
+    /// charges or records nearer to being final.
+    fn finality_advances(&self, now: UnixMillis) -> bool {
+        let at = now.seconds().max(self.state.time);
+        let said = |group, account: &GroupAccount| {
+            let ballot = self.rounds.ballots.get(&group).map(|signed| &signed.body);
+            let is_news = |ballot: &&Ballot| {
+                ballot.height > account.voted_height
+                    && self.state.open_header(ballot.height) == Some(ballot.header)
+            };
+            match ballot.filter(is_news) {
+                Some(ballot) => Said {
+                    height: ballot.height,
+                    at,
+                },
+                None => Said::in_chain(account),
+            }
         };
-        is_open && finality::reach(&self.state, voted) > self.state.final_height
+        let is_open = self.state.final_height < self.rounds.last_content;
+        is_open && finality::reach(&self.state, at, said).last > self.state.final_height
     }
 
     pub(super) fn wake(&mut self, now: UnixMillis) {
@@ -96,12 +108,10 @@ impl Provider {
     /// Seals the block of `round`; `false` where there is nothing to seal.
     fn seal_round(&mut self, now: UnixMillis, round: u64) -> bool {
         let body = self.body_of(round);
-        if !has_content(&body) && body.ballots.is_empty() {
-            return false;
-        }
         let sealed = seal(&self.state, body, round, now.seconds(), &self.key);
         let (block, next) = match sealed {
             Ok(sealed) => sealed,
+            Err(Invalid::Empty) => return false,
             Err(invalid) => unreachable!("every entry was checked when it was taken in: {invalid}"),
         };
         self.persist(disk::block(&block));

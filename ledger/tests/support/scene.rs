@@ -6,7 +6,7 @@ use ledger::node::{self, MeasuredCharge, NodeConfig, Outlet};
 use ledger::provider::{self, JoinRefusal, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
 use ledger::store::{Machine, Step};
-use protocol::message::{AuthorizeAck, ChargeInfo, Request, Response};
+use protocol::message::{AuthorizeAck, ChargeInfo, ChargeInfoLine, Finality, Request, Response};
 use protocol::{
     EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, UnixMillis,
     UnixSeconds,
@@ -151,7 +151,8 @@ impl Network {
         };
         let number = self.group(group);
         for block in self.blocks() {
-            self.provider().add_to_bill(&mut info, number, &block);
+            self.provider()
+                .add_to_bill(&mut info, number, &block, self.now.seconds());
         }
         info
     }
@@ -159,7 +160,8 @@ impl Network {
     /// Energy and amount of each final line of a bill.
     pub fn billed(&self, group: &str) -> Vec<(u64, u64)> {
         let lines = self.bill(group).lines;
-        assert!(lines.iter().all(|line| line.is_final), "a line is pending");
+        let is_final = |line: &ChargeInfoLine| line.finality == Finality::Final;
+        assert!(lines.iter().all(is_final), "a line is not: {lines:?}");
         lines.iter().map(|l| (l.energy_wh.0, l.amount.0)).collect()
     }
 

@@ -118,8 +118,10 @@ async fn a_charge_is_on_the_bill_pending_and_after_its_voters_ballot_final() {
     let charged = parent.block(|block| block.header.body.charges == 1).await;
 
     let bill = json(&site);
-    assert_eq!(bill["lines"][0]["isFinal"], false);
+    assert_eq!(bill["lines"][0]["finality"], "pending");
     assert_eq!(bill["pending"], bill["total"]);
+    assert_eq!(bill["credits"][0]["finality"], "pending");
+    assert_eq!(bill["pendingCredit"], 330);
     parent.vote(&charged).await;
     parent.block(|block| block.header.body.ballots == 1).await;
 
@@ -127,16 +129,26 @@ async fn a_charge_is_on_the_bill_pending_and_after_its_voters_ballot_final() {
     let line = &bill["lines"][0];
     assert_eq!(line["idTag"], "CAR-1");
     assert_eq!(line["outlet"], "garage");
-    assert_eq!(line["isFinal"], true);
+    assert_eq!(line["finality"], "final");
     assert_eq!(line["header"], charged.header.body.hash().to_string());
     assert_eq!(bill["total"]["energyWh"], 11_013);
     assert_eq!(bill["total"]["amount"], 441);
     assert_eq!(bill["pending"]["amount"], 0);
     assert_eq!(bill["credit"], 330);
+    assert_eq!(bill["pendingCredit"], 0);
+    let credit = &bill["credits"][0];
+    assert_eq!(credit["outlet"], "garage");
+    assert_eq!(credit["credit"], 330);
+    assert_eq!(credit["finality"], "final");
+    for same in ["start", "end", "energyWh", "height", "header"] {
+        assert_eq!(credit[same], line[same], "{same}");
+    }
+    assert_eq!(credit["idTag"], Value::Null, "an owner need not know");
     let table = site.printed(&["bill", "show", "fleet"]);
     for words in [
         "11.013  4.41 EUR  final",
         "garage (1)",
+        "11.013  3.30 EUR  final",
         "(self-attested: 1 voter)",
     ] {
         assert!(table.contains(words), "{words} in {table}");
