@@ -188,6 +188,25 @@ fn a_header_that_does_not_follow_is_not_kept() {
     assert_eq!(height(&net), before + 1);
 }
 
+/// Went wrong: the receipt was lost with its link, the block was sealed before the next one, and so
+/// the member, which keeps no blocks, was never told and asked for nothing.
+#[test]
+fn a_charge_whose_receipt_was_lost_is_proven_all_the_same() {
+    let mut net = Network::with_member();
+    net.tamper = Some(|frame| match frame {
+        Frame::Receipt(_) => None,
+        other => Some(other),
+    });
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.cut_link("member");
+    net.tamper = None;
+    net.run_rounds(3);
+    net.restore_link("member");
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(proofs(&net), 1);
+}
+
 #[test]
 fn a_false_proof_lets_no_charge_go() {
     let mut net = Network::with_member();

@@ -151,12 +151,13 @@ impl Node {
         }
     }
 
-    /// Asks for proof of the charges whose block must be sealed by now.
+    /// Asks for proof of the charges whose block must be sealed by now, or may be.
     pub(super) fn ask_for_proofs(&mut self) {
         let Some(headers) = self.kept.headers() else {
             return;
         };
-        if let Some(oldest) = self.outbox.oldest_promised(headers.round()) {
+        let taken_in = self.provider_last.0;
+        if let Some(oldest) = self.outbox.oldest_unproven(headers.round(), taken_in) {
             let after = oldest.saturating_sub(1);
             self.call(Pending::Proof, Request::GetProof(GetProof { after }));
         }

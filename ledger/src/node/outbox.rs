@@ -104,19 +104,26 @@ impl Outbox {
             .find(|charge| charge.profile().is_some_and(|p| p.body.seq == seq))
     }
 
-    /// The lowest number of a charge whose promised round is `round` or earlier.
-    pub(super) fn oldest_promised(&self, round: u64) -> Option<u32> {
-        let promised = self
+    /// The lowest number of a charge that may be in a block by now: its promised round is `round`
+    /// or earlier, or the promise never arrived and the provider knows numbers up to `taken_in`.
+    pub(super) fn oldest_unproven(&self, round: u64, taken_in: u32) -> Option<u32> {
+        let unproven = self
             .charges
             .values()
             .filter_map(|charge| match &charge.stage {
                 Stage::Signed {
-                    receipt: Some(receipt),
-                    ..
-                } if receipt.body.round <= round => Some(receipt.body.seq),
-                _ => None,
+                    profile, receipt, ..
+                } => {
+                    let seq = profile.body.seq;
+                    let may_be_sealed = match receipt {
+                        Some(receipt) => receipt.body.round <= round,
+                        None => seq <= taken_in,
+                    };
+                    may_be_sealed.then_some(seq)
+                }
+                Stage::Measured | Stage::Held { .. } => None,
             });
-        promised.min()
+        unproven.min()
     }
 
     fn last_signed(&self) -> Option<&SignedProfile> {
