@@ -314,6 +314,23 @@ fn a_parent_is_told_what_became_final_and_finds_it_in_its_own_chain() {
     assert_eq!(bills("household"), [(0, 150)]);
 }
 
+/// Went wrong: a bill that reached a node which was still fetching blocks was called false.
+#[test]
+fn a_bill_that_overtakes_its_block_is_judged_when_the_block_is_there() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.cut_link("household");
+    net.run_rounds(1);
+    let bill = net.bill("HOUSEHOLD");
+    net.ask_node("household", Request::ChargeInfo(bill.clone()));
+    let told = |net: &Network, event: &Event| net.gateway("household").events.contains(event);
+    let billed = Event::Billed(Box::new(bill));
+    assert!(!told(&net, &Event::FalseBill) && !told(&net, &billed));
+    net.restore_link("household");
+    assert!(told(&net, &billed));
+    assert!(!told(&net, &Event::FalseBill));
+}
+
 #[test]
 fn a_bill_for_what_is_not_in_the_chain_is_told_apart() {
     let mut net = Network::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, CheckAuthAck, Register, RegisterAck,
-    RegisterSupplyPoint, Request, Response, Status,
+    Authorize, AuthorizeAck, CheckAuthAck, Register, RegisterAck, RegisterSupplyPoint, Request,
+    Response, Status,
 };
 use protocol::{
     ChargerId, Grant, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
@@ -363,7 +363,7 @@ impl Node {
             Request::Authorize(asked) => {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
             }
-            Request::ChargeInfo(info) => Some(self.billed(info)),
+            Request::ChargeInfo(info) => Some(self.billed(info.clone())),
             Request::Register(_)
             | Request::RegisterSupplyPoint(_)
             | Request::GetBlocks(_)
@@ -384,19 +384,6 @@ impl Node {
             _ if self.config.members.get(id_tag) == Some(group_id) => Status::Accepted,
             _ => Status::Invalid,
         }
-    }
-
-    /// The provider bills a group of ours: every line and credit must be in our chain.
-    fn billed(&mut self, info: &ChargeInfo) -> Response {
-        let lines = info.lines.iter().map(|line| (line.height, &line.header));
-        let credits = info.credits.iter().map(|line| (line.height, &line.header));
-        let is_ours = |(height, header)| self.kept.holds(height, header);
-        let event = match lines.chain(credits).all(is_ours) {
-            true => Event::Billed(Box::new(info.clone())),
-            false => Event::FalseBill,
-        };
-        self.notify(event);
-        Response::ChargeInfo(ChargeInfoAck {})
     }
 
     fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {

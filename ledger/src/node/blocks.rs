@@ -153,6 +153,7 @@ impl Node {
             chain.stopped.get_or_insert(reason);
         }
         self.release_final();
+        self.judge_early_bills();
         self.vote(now);
         self.submit(now);
     }

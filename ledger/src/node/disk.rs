@@ -218,6 +218,7 @@ impl Node {
                 .collect(),
             outbox,
             rounds,
+            early_bills: VecDeque::new(),
             asked: BTreeSet::new(),
             deferred: BTreeMap::new(),
             provider_last: (0, Hash::ZERO),

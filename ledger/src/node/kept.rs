@@ -76,6 +76,15 @@ impl Kept {
         }
     }
 
+    /// Height of the newest block or header; 0 for none.
+    pub(super) fn height(&self) -> u64 {
+        match self {
+            Self::Nothing => 0,
+            Self::Headers(headers) => headers.height(),
+            Self::Blocks(blocks) => blocks.state.height,
+        }
+    }
+
     /// Whether the header `hash` is at `height`.
     pub(super) fn holds(&self, height: u64, hash: &Hash) -> bool {
         match self {
@@ -154,12 +163,7 @@ impl Node {
     /// An answer to GetBlocks or GetHeaders from height `from` on.
     pub(super) fn chain_came(&mut self, now: UnixMillis, from: u64, tip: Option<u64>) {
         // An answer that brought nothing is as good as none: asking again at once would never end.
-        let height = match &self.kept {
-            Kept::Nothing => 0,
-            Kept::Headers(headers) => headers.height(),
-            Kept::Blocks(blocks) => blocks.state.height,
-        };
-        self.called(Pending::Chain, height >= from);
+        self.called(Pending::Chain, self.kept.height() >= from);
         if let Some(tip) = tip {
             self.catch_up(tip);
         }

@@ -5,6 +5,7 @@
 //! on it.
 
 mod authorize;
+mod bills;
 mod blocks;
 mod disk;
 mod headers;
@@ -223,6 +224,8 @@ pub struct Node {
     outlets: BTreeMap<String, SupplyPointId>,
     outbox: outbox::Outbox,
     rounds: Rounds,
+    // Bills that came before their blocks.
+    early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
     // Calls that failed, and when they may be made again.
     deferred: BTreeMap<Pending, UnixMillis>,
