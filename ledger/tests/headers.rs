@@ -117,6 +117,24 @@ fn a_member_that_lost_its_state_goes_on_with_the_next_number() {
     assert_eq!(net.billed("FLEET"), [(3_000, 120), (500, 20)]);
 }
 
+/// Went wrong: a member that was restarted while its charge waited, and then got the proof, took
+/// itself for restored from a backup at the next link, and held what was measured since.
+#[test]
+fn a_member_restarted_before_its_proof_came_is_not_taken_for_restored() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.crash("member");
+    net.restart("member");
+    net.run_rounds(4);
+    net.cut_link("member");
+    net.charge("member", "FLEET-9", wh(500));
+    net.restore_link("member");
+    net.run_rounds(4);
+    assert_eq!(net.held("member"), [""; 0]);
+    net.assert_settled();
+    assert_eq!(net.billed("FLEET"), [(3_000, 120), (500, 20)]);
+}
+
 #[test]
 fn a_member_that_becomes_a_parent_fetches_and_verifies_every_block() {
     let mut net = Network::with_member();

@@ -10,7 +10,7 @@ use protocol::message::{GetProof, Request};
 use protocol::{EnergyWh, Genesis, Hash, Signed, SupplyPointId, UnixMillis};
 
 use super::kept::Progress;
-use super::outbox::Stage;
+use super::outbox::{Stage, later};
 use super::{Node, Pending, disk};
 use crate::apply::{Edge, Invalid};
 use crate::block::Header;
@@ -201,7 +201,8 @@ impl Node {
             headers.restore_register(profile.body.supply_point, register);
             self.persist(disk::register(profile.body.supply_point, register));
         }
-        self.persist(disk::last_profile(&(seq, profile.hash())));
+        self.signed_last = later(self.signed_last, (seq, profile.hash()));
+        self.persist(disk::last_profile(&self.signed_last));
         self.charge_final(seq, bytes);
     }
 }

@@ -478,7 +478,7 @@ impl Node {
 }
 
 /// The one with the higher number; the second where they have the same.
-fn later(first: (u32, Hash), second: (u32, Hash)) -> (u32, Hash) {
+pub(super) fn later(first: (u32, Hash), second: (u32, Hash)) -> (u32, Hash) {
     match first.0 > second.0 {
         true => first,
         false => second,
