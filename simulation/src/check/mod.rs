@@ -1,0 +1,178 @@
+//! The promises, checked at every step.
+//!
+//! [`Checks`] looks at each honest gateway after each of its syncs and at each restart; [`unmet`]
+//! says what is still due once everything has healed; [`at_the_end`] adds everything up.
+
+mod books;
+mod chain;
+mod ending;
+mod outbox;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ledger::Node;
+use ledger::evidence::EvidenceFile;
+use ledger::node::Event;
+use ledger::store::Store;
+use protocol::{Hash, PublicKey};
+
+use crate::faults::Fault;
+use crate::lies::GatewayLie;
+use crate::scenario::{Scenario, provider_key, site_key};
+use books::Books;
+pub(crate) use ending::{at_the_end, unmet};
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: &'static str,
+    /// How.
+    pub what: String,
+}
+
+/// What an honest gateway has shown so far.
+#[derive(Debug, Default)]
+struct Watched {
+    is_full: bool,
+    height: u64,
+    tip: Option<Hash>,
+    // Number and hash of each profile it signed, and the charge's name.
+    signed: BTreeMap<u32, (Hash, [u8; 16])>,
+    // Charges it has taken in and not let go.
+    outbox: Vec<[u8; 16]>,
+    // Charges it let go, with proof that they are final.
+    released: Vec<[u8; 16]>,
+    // It was shown an invalid block of the provider's.
+    must_be_stopped: bool,
+    final_height: u64,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) violation: Option<Violation>,
+    provider_lies: bool,
+    voters_lie: bool,
+    // Nobody lies and no frame is lost within a link: no profile may be refused.
+    refuses_nothing: bool,
+    provider_key: PublicKey,
+    chain_id: Hash,
+    // Keys of the honest gateways.
+    honest: BTreeMap<PublicKey, usize>,
+    books: BTreeMap<Hash, Rc<Books>>,
+    // The first block seen final at each height, and the first seen confirmed by more than half of
+    // all voters.
+    finals: BTreeMap<u64, Hash>,
+    confirmed: BTreeMap<u64, Hash>,
+    watched: Vec<Watched>,
+}
+
+impl Checks {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let chain_id = scenario.genesis.chain_id();
+        let books = Rc::new(Books::new(&scenario.genesis));
+        let sites = scenario.sites.iter().enumerate();
+        let honest = sites.filter(|(_, site)| site.is_honest());
+        let is_voter_lie = |lie: &GatewayLie| {
+            matches!(lie, GatewayLie::Crowd(_) | GatewayLie::Ballot(_))
+        };
+        Self {
+            violation: None,
+            provider_lies: scenario.provider_lie.is_some(),
+            voters_lie: scenario
+                .sites
+                .iter()
+                .any(|site| site.lie.as_ref().is_some_and(is_voter_lie)),
+            refuses_nothing: scenario.is_honest()
+                && !scenario.faults.iter().any(|planned| matches!(planned.fault, Fault::Hostile(..))),
+            provider_key: provider_key().public(),
+            chain_id,
+            honest: honest
+                .map(|(index, _)| (site_key(index).public(), index))
+                .collect(),
+            books: BTreeMap::from([(chain_id, books)]),
+            finals: BTreeMap::new(),
+            confirmed: BTreeMap::new(),
+            watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
+        }
+    }
+
+    pub(crate) fn violated(&mut self, invariant: &'static str, what: &str) {
+        let what = what.to_owned();
+        self.violation.get_or_insert(Violation { invariant, what });
+    }
+
+    /// An honest gateway has synced a batch.
+    pub(crate) fn gateway_ran(&mut self, index: usize, node: &Node, store: &Store) {
+        self.check_chain(index, node, store);
+        self.check_outbox(index, node, store);
+        self.check_promises(index, node);
+        self.check_standing(index, node);
+    }
+
+    /// An honest gateway was started, for the first time or again.
+    pub(crate) fn gateway_starts(&mut self, index: usize, node: &Node, store: &Store) {
+        self.gateway_ran(index, node, store);
+    }
+
+    /// Nobody is stopped by an honest provider; whoever saw an invalid block is stopped for good.
+    fn check_standing(&mut self, index: usize, node: &Node) {
+        let is_stopped = node.stopped().is_some();
+        if is_stopped && !self.provider_lies {
+            let words = format!("gateway {index} is stopped: {:?}", node.stopped());
+            self.violated("an honest provider stops nobody", &words);
+        }
+        if !is_stopped && self.watched[index].must_be_stopped {
+            let words = format!("gateway {index} goes on after it was shown an invalid block");
+            self.violated("nothing is built on an invalid block", &words);
+        }
+    }
+
+    /// An honest gateway tells its operator something.
+    pub(crate) fn gateway_tells(&mut self, index: usize, event: &Event) {
+        match event {
+            Event::InvalidBlock { evidence, .. } => {
+                self.watched[index].must_be_stopped = true;
+                self.accused(index, "an invalid block");
+                if let Some(bytes) = evidence {
+                    self.check_evidence(bytes);
+                }
+            }
+            Event::BrokenReceipt { .. } => {
+                self.watched[index].must_be_stopped = true;
+                self.accused(index, "a broken receipt");
+            }
+            Event::FalseBill => self.accused(index, "a false bill"),
+            Event::Restored { provider, here } if !self.provider_lies => {
+                let words = format!(
+                    "gateway {index} knows its charges up to {here}, the provider up to {provider}"
+                );
+                self.violated("nothing acknowledged is lost", &words);
+            }
+            Event::Refused { seq, reason } if self.refuses_nothing => {
+                let words = format!("charge {seq} of gateway {index}: {reason}");
+                self.violated("no honest charge is refused", &words);
+            }
+            _ => {}
+        }
+    }
+
+    fn accused(&mut self, index: usize, of: &str) {
+        if !self.provider_lies {
+            let words = format!("gateway {index} accuses an honest provider of {of}");
+            self.violated("no honest party is convicted", &words);
+        }
+    }
+
+    fn check_evidence(&mut self, bytes: &[u8]) {
+        let key = self.provider_key;
+        let read = EvidenceFile::from_bytes(bytes);
+        let proven = read.and_then(|file| file.verify(Some(&key)));
+        if let Err(reason) = proven {
+            let words = format!("a node's evidence against the provider fails: {reason}");
+            self.violated("evidence proves something", &words);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What breaks, and when.
+
+use crate::process::Doom;
+use crate::random::Random;
+use crate::world::Who;
+
+/// A fault and its moment.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedFault {
+    pub(crate) at: u64,
+    pub(crate) fault: Fault,
+}
+
+/// What may break. Each occurrence is counted under its name.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The process dies between two batches.
+    Crash(Who),
+    /// It dies in its next batch.
+    CrashAt(Who, Doom),
+    /// A link breaks; what is on its way is lost, and each end is told in its own time.
+    LinkBreak(usize),
+    /// These gateways reach nobody for so long.
+    Partition(Vec<usize>, u64),
+    /// What a gateway sends and gets takes up to so long, for so long.
+    SlowLink(usize, u64, u64),
+    /// Frames of a gateway's links get lost, doubled and out of order within the link, for so
+    /// long. A WebSocket does none of that; the rules have to survive it all the same.
+    Hostile(usize, u64),
+    /// A clock is set wrong by so many ms.
+    ClockStep(Who, i64),
+    /// Each sync takes so much longer.
+    SlowDisk(Who, u64),
+    /// A gateway is switched off for good.
+    Leave(usize),
+}
+
+/// The faults of a run with so many gateways, up to the moment it heals.
+pub(crate) fn plan(random: &mut Random, gateways: usize, heals_at: u64) -> Vec<PlannedFault> {
+    let count = match random.below(8) {
+        0 => 0,
+        1..4 => random.between(1, 3),
+        _ => random.between(3, 9),
+    };
+    (0..count)
+        .map(|_| PlannedFault {
+            at: random.between(0, heals_at),
+            fault: draw(random, gateways),
+        })
+        .collect()
+}
+
+fn draw(random: &mut Random, gateways: usize) -> Fault {
+    let gateway = random.index(gateways);
+    let who = match random.chance(35) {
+        true => Who::Provider(0),
+        false => Who::Gateway(gateway),
+    };
+    let lasts = random.between(1_000, 40_000);
+    match random.below(100) {
+        0..12 => Fault::Crash(who),
+        12..20 => Fault::CrashAt(who, Doom::BeforeSync),
+        20..28 => {
+            let is_there = random.chance(50);
+            Fault::CrashAt(who, Doom::Torn { is_there })
+        }
+        28..38 => Fault::CrashAt(who, Doom::AfterSync),
+        38..48 => {
+            let percent = u8::try_from(random.below(100)).expect("small");
+            Fault::CrashAt(who, Doom::Midway(percent))
+        }
+        48..60 => Fault::LinkBreak(gateway),
+        60..70 => {
+            let cut = (0..gateways).filter(|_| random.chance(50)).collect();
+            Fault::Partition(cut, lasts)
+        }
+        70..78 => Fault::SlowLink(gateway, random.between(100, 25_000), lasts),
+        78..86 => Fault::Hostile(gateway, lasts),
+        86..92 => {
+            let off = i64::try_from(random.below(500_000)).expect("small") - 250_000;
+            Fault::ClockStep(who, off)
+        }
+        92..97 => Fault::SlowDisk(who, random.between(20, 3_000)),
+        _ => Fault::Leave(gateway),
+    }
+}

@@ -1,0 +1,274 @@
+//! People who plug in and out, and the part of a gateway's shell that they meet: a charge that runs
+//! is stored before it begins, and goes from there into the outbox in one sync.
+
+use std::collections::BTreeMap;
+
+use ledger::node::{self, Decision, MeasuredCharge};
+use ledger::store::{Table, Write};
+use protocol::{EnergyWh, PowerW, UnixSeconds};
+
+use super::{Event, Item, Who, World};
+use crate::process::Done;
+use crate::scenario::{PlannedCharge, Scenario};
+
+/// Charges that run, by number.
+const RUNNING: Table = Table("running");
+/// How often somebody presents the idTag before they leave.
+const PATIENCE: u32 = 4;
+
+/// How far a charge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody is there.
+    Away,
+    /// The idTag was presented so many times.
+    Asking(u32),
+    /// It begins once that is stored.
+    Beginning,
+    /// The meter counts.
+    Charging,
+    /// The meter has counted it; the gateway may not have stored that yet.
+    Ended,
+    /// The gateway has told the charger that it has it.
+    Saved,
+}
+
+/// A charge: what was planned, and what the meter counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Charging {
+    pub(crate) planned: PlannedCharge,
+    pub(crate) phase: Phase,
+    pub(crate) start: UnixSeconds,
+    pub(crate) end: UnixSeconds,
+    pub(crate) register_start: EnergyWh,
+}
+
+impl Charging {
+    /// Whether the meter has counted it to its end.
+    pub(crate) fn is_metered(&self) -> bool {
+        matches!(self.phase, Phase::Ended | Phase::Saved)
+    }
+}
+
+/// Everyone who charges.
+#[derive(Debug)]
+pub(crate) struct People {
+    pub(crate) charges: Vec<Charging>,
+    // Registers by site and outlet.
+    registers: BTreeMap<(usize, usize), u64>,
+    // Who is at an outlet.
+    at_outlet: BTreeMap<(usize, usize), usize>,
+}
+
+/// The name a gateway gives a charge.
+pub(crate) fn charge_id(charge: usize) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&charge.to_le_bytes());
+    id
+}
+
+impl People {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let charging = |planned: &PlannedCharge| Charging {
+            planned: planned.clone(),
+            phase: Phase::Away,
+            start: UnixSeconds(0),
+            end: UnixSeconds(0),
+            register_start: EnergyWh(0),
+        };
+        Self {
+            charges: scenario.charges.iter().map(charging).collect(),
+            registers: BTreeMap::new(),
+            at_outlet: BTreeMap::new(),
+        }
+    }
+
+    fn place(&self, charge: usize) -> (usize, usize) {
+        let planned = &self.charges[charge].planned;
+        (planned.site, planned.outlet)
+    }
+
+    fn leave(&mut self, charge: usize) {
+        self.charges[charge].phase = Phase::Away;
+        self.free(charge);
+    }
+
+    fn free(&mut self, charge: usize) {
+        let place = self.place(charge);
+        if self.at_outlet.get(&place) == Some(&charge) {
+            self.at_outlet.remove(&place);
+        }
+    }
+}
+
+impl World {
+    pub(super) fn plug_in(&mut self, charge: usize) {
+        let planned = self.people.charges[charge].planned.clone();
+        let place = (planned.site, planned.outlet);
+        let phase = self.people.charges[charge].phase;
+        let is_free = match self.people.at_outlet.get(&place) {
+            None => true,
+            Some(other) => *other == charge,
+        };
+        if !is_free || !self.gateways[planned.site].process.is_up() {
+            self.people.leave(charge);
+            return;
+        }
+        self.people.at_outlet.insert(place, charge);
+        if !planned.asks {
+            self.begin(charge);
+            return;
+        }
+        let times = match phase {
+            Phase::Asking(times) => times,
+            _ => 0,
+        };
+        self.people.charges[charge].phase = Phase::Asking(times + 1);
+        let question = u64::try_from(charge).expect("small");
+        let id_tag = planned.id_tag;
+        let presented = node::Input::Presented { question, id_tag };
+        self.post_gateway(planned.site, Item::input(presented));
+    }
+
+    pub(super) fn decided(&mut self, index: usize, charge: usize, decision: Decision) {
+        let Phase::Asking(times) = self.people.charges[charge].phase else {
+            return;
+        };
+        self.note(Who::Gateway(index), || {
+            format!("decides about charge {charge}: {decision:?}")
+        });
+        match decision {
+            Decision::Accepted { .. } => self.begin(charge),
+            Decision::Refused(_) if times < PATIENCE => {
+                self.queue.push(self.now + 4_000, Event::PlugIn(charge));
+            }
+            Decision::Refused(_) => self.people.leave(charge),
+        }
+    }
+
+    fn begin(&mut self, charge: usize) {
+        self.people.charges[charge].phase = Phase::Beginning;
+        let number = u64::try_from(charge).expect("small");
+        let item = Item {
+            input: None,
+            writes: vec![Write::put(RUNNING, number.to_be_bytes(), &number)],
+            done: Some(Done::Begun(charge)),
+        };
+        let site = self.people.charges[charge].planned.site;
+        self.post_gateway(site, item);
+    }
+
+    pub(super) fn shell_done(&mut self, index: usize, done: Done) {
+        match done {
+            Done::Begun(charge) => self.begun(index, charge),
+            Done::Saved(charge) => {
+                self.people.charges[charge].phase = Phase::Saved;
+            }
+        }
+    }
+
+    fn begun(&mut self, index: usize, charge: usize) {
+        let start = self.gateways[index].process.clock(self.now).seconds();
+        let place = self.people.place(charge);
+        let register = *self.people.registers.entry(place).or_insert(100_000);
+        let charging = &mut self.people.charges[charge];
+        charging.phase = Phase::Charging;
+        charging.start = start;
+        charging.register_start = EnergyWh(register);
+        let ends = self.now + charging.planned.lasts_ms;
+        self.note(Who::Gateway(index), || format!("charge {charge} begins"));
+        self.queue.push(ends, Event::PlugOut(charge));
+    }
+
+    pub(super) fn plug_out(&mut self, charge: usize) {
+        let (site, outlet) = self.people.place(charge);
+        let end = self.gateways[site].process.clock(self.now).seconds();
+        let charging = &mut self.people.charges[charge];
+        charging.phase = Phase::Ended;
+        // A clock that was set back in between gives a charge of no length, never a negative one.
+        charging.end = end.max(charging.start);
+        let energy = charging.planned.energy_wh;
+        *self
+            .people
+            .registers
+            .entry((site, outlet))
+            .or_insert(100_000) += energy;
+        self.people.free(charge);
+        self.note(Who::Gateway(site), || {
+            format!("charge {charge} ends with {energy} Wh")
+        });
+        self.save(charge);
+    }
+
+    /// Moves a charge from the running ones into the outbox.
+    fn save(&mut self, charge: usize) {
+        let measured = self.measured(charge);
+        let number = u64::try_from(charge).expect("small");
+        let item = Item {
+            input: Some(node::Input::Ended(measured)),
+            writes: vec![Write::delete(RUNNING, number.to_be_bytes())],
+            done: Some(Done::Saved(charge)),
+        };
+        let site = self.people.charges[charge].planned.site;
+        self.post_gateway(site, item);
+    }
+
+    fn measured(&self, charge: usize) -> MeasuredCharge {
+        let charging = &self.people.charges[charge];
+        let planned = &charging.planned;
+        let outlets = &self.scenario.sites[planned.site].config.outlets;
+        MeasuredCharge {
+            id: charge_id(charge),
+            id_tag: planned.id_tag.clone(),
+            outlet: outlets[planned.outlet].name.clone(),
+            start: charging.start,
+            end: charging.end,
+            register_start: charging.register_start,
+            energy: EnergyWh(planned.energy_wh),
+            max_power: PowerW(11_000),
+            detail: b"register at each quarter of an hour".to_vec(),
+            hold: None,
+        }
+    }
+
+    /// A gateway that starts finds the charges that ran when it died. The meter counted on; where
+    /// the charge has ended since, it is taken in now.
+    pub(super) fn read_running(&mut self, index: usize) {
+        let store = &self.gateways[index].process.store;
+        let running: Vec<u64> = store.all(RUNNING).expect("memory is whole");
+        for number in &running {
+            let charge = usize::try_from(*number).expect("small");
+            match self.people.charges[charge].phase {
+                Phase::Ended => self.save(charge),
+                Phase::Charging => {}
+                // Stored, but nobody was told to begin.
+                _ => {
+                    let item = Item {
+                        input: None,
+                        writes: vec![Write::delete(RUNNING, number.to_be_bytes())],
+                        done: None,
+                    };
+                    self.post_gateway(index, item);
+                }
+            }
+        }
+        for charge in 0..self.people.charges.len() {
+            let charging = &mut self.people.charges[charge];
+            let is_stored = running.iter().any(|n| usize::try_from(*n) == Ok(charge));
+            if charging.planned.site == index && charging.phase == Phase::Ended && !is_stored {
+                charging.phase = Phase::Saved;
+            }
+        }
+    }
+
+    /// A gateway died: who waited for it leaves.
+    pub(super) fn people_lose(&mut self, index: usize) {
+        for charge in 0..self.people.charges.len() {
+            let charging = &self.people.charges[charge];
+            let waits = matches!(charging.phase, Phase::Asking(_) | Phase::Beginning);
+            if charging.planned.site == index && waits {
+                self.people.leave(charge);
+            }
+        }
+    }
+}
