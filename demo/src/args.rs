@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
 pub(crate) struct Pace {
     /// Length of a round.
     pub(crate) interval_s: u32,
-    /// How long one charge takes.
-    pub(crate) charge: Duration,
+    /// How long it takes to charge an empty car.
+    pub(crate) full: Duration,
 }
 
 impl Arguments {
@@ -36,13 +36,12 @@ impl Arguments {
         match self.fast {
             true => Pace {
                 interval_s: 1,
-                charge: Duration::from_millis(800),
+                full: Duration::from_millis(800),
             },
-            // Two charges one after the other at one outlet are over before the first round that
-            // can hold a charge is.
+            // About until the groups are enrolled, which takes two rounds.
             false => Pace {
                 interval_s: 5,
-                charge: Duration::from_millis(4_300),
+                full: Duration::from_secs(9),
             },
         }
     }

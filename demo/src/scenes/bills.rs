@@ -33,7 +33,7 @@ pub(super) async fn play(stage: &Stage, world: &World, charges: &[Charge]) -> an
 fn rows(stage: &Stage, bill: &Value) {
     let row = |text: String| stage.screen.tell(&Told::Row(&text));
     row(format!(
-        "{:<38}{:>10} owed {:>10} credited",
+        "{:<32}{:>14} owed {:>10} credited",
         text(&bill["groupId"]),
         eur(number(bill, "/total/amount")),
         eur(number(bill, "/credit")),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Charge, kwh};
 use crate::claims::Claim;
 use crate::stage::Stage;
-use crate::world::{Charger, Gateway, World};
+use crate::world::{Charger, FULL_WH, Gateway, TOP_UP_WH, World};
 
 /// Who charges, and who is to pay for it.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ async fn at_the_yard(stage: &Stage, b: &Gateway) -> anyhow::Result<Charge> {
         "FLEET-VAN-2 plugs in at B's OCPP 1.6J charge point; A signs a grant",
         "Authorize: any gateway can check the grant, also without a network",
     );
-    let metered_wh = b.meter.charge().await;
+    let metered_wh = b.meter.charge(FULL_WH, enrolled(stage)).await?;
     charger.stop(transaction, VAN.id_tag).await?;
     measured(stage, b, VAN, metered_wh).await
 }
@@ -62,15 +62,27 @@ async fn at_home(stage: &Stage, c: &Gateway) -> anyhow::Result<[Charge; 2]> {
         "FLEET-CAR-1 plugs in at C's garage: no OCPP there, a card and a meter",
         "the paper's case: the fleet must pay, the household be refunded",
     );
-    let metered_wh = c.charge_by_swipe(FLEET_CAR.id_tag).await?;
+    let metered_wh = c.charge_by_swipe(FLEET_CAR.id_tag, FULL_WH, enrolled(stage));
+    let metered_wh = metered_wh.await?;
     let fleet_car = measured(stage, c, FLEET_CAR, metered_wh).await?;
     stage.happened(
         "then the household's own HOME-CAR, at the same outlet",
         "the idTag decides who pays, not the owner of the place",
     );
-    let metered_wh = c.charge_by_swipe(HOME_CAR.id_tag).await?;
+    let metered_wh = c.charge_by_swipe(HOME_CAR.id_tag, TOP_UP_WH, async { Ok(()) });
+    let metered_wh = metered_wh.await?;
     let home_car = measured(stage, c, HOME_CAR, metered_wh).await?;
     Ok([fleet_car, home_car])
+}
+
+/// Waits for the block that enrols the groups. A charge that ended before would be as good, but its
+/// group's parent could not seal it yet: it would be in the block's late section.
+async fn enrolled(stage: &Stage) -> anyhow::Result<()> {
+    let wire = &stage.wire;
+    wire.chain_has("the block that enrols the groups", |chain| {
+        (chain.state().groups.len() >= 2).then_some(())
+    })
+    .await
 }
 
 /// Waits for what follows from a charge on the wire: its profile and its receipt.
@@ -196,12 +208,8 @@ async fn witnesses(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
 
 /// Both grants are the fleet's parent's.
 async fn grants(stage: &Stage, world: &World) -> anyhow::Result<()> {
-    let enrolled = stage
-        .wire
-        .chain_has("the block that enrols the groups", |chain| {
-            (chain.state().groups.len() >= 2).then(|| chain.state().clone())
-        });
-    let state = enrolled.await?;
+    let state = stage.wire.chain(|chain| chain.state().clone());
+    let state = state.context("both charges waited for its first block")?;
     let parent = stage.wire.find("A's number", 0, |seen| {
         seen.answered_to(world.a.plan.name, "Join")?["node"].as_u64()
     });

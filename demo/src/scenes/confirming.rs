@@ -1,9 +1,10 @@
 //! Act 3: the round is sealed, verified, voted on, and final.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use protocol::Hash;
+use protocol::{GroupId, Hash};
 use serde_json::{Value, json};
 
 use super::{Charge, kwh};
@@ -71,35 +72,29 @@ fn in_blocks(facts: &[Value]) -> String {
 
 /// What the parents sealed in time; the rest is in the late section, and that is as good.
 fn groups(stage: &Stage, charges: &[Charge]) {
-    let holds_one = |block: &&ledger::Block| {
-        let lines = &block.body.charges;
-        let is_ours = |hash: Hash| charges.iter().any(|charge| charge.hash() == hash);
-        lines.iter().any(|line| is_ours(line.profile.hash()))
-    };
-    let sealed = stage.wire.chain(|chain| {
-        let blocks = chain.blocks().iter().filter(holds_one);
-        let groups: Vec<_> = blocks.flat_map(|b| &b.body.group_blocks).cloned().collect();
-        groups
-    });
-    let sealed = sealed.unwrap_or_default();
-    if sealed.is_empty() {
-        return;
+    let mut parts = Vec::new();
+    for (group, number) in payers(charges) {
+        let sealed = stage.wire.chain(|chain| {
+            let blocks = chain.blocks().iter();
+            let mut sealed = blocks.flat_map(|block| &block.body.group_blocks);
+            sealed.find(|sealed| sealed.body.group == number).cloned()
+        });
+        if let Some(sealed) = sealed.flatten() {
+            let (count, energy) = (sealed.body.count, kwh(sealed.body.energy.0));
+            parts.push(format!("{group} {energy} in {count}"));
+        }
     }
-    let parts: Vec<String> = sealed
-        .iter()
-        .map(|signed| {
-            let said = &signed.body;
-            let charges = match said.count {
-                1 => "1 charge".to_owned(),
-                count => format!("{count} charges"),
-            };
-            format!("group {}, {charges}, {}", said.group, kwh(said.energy.0))
-        })
-        .collect();
-    stage.happened(
-        &format!("sealed by their parents: {}", parts.join("; ")),
-        "one signature and one root for a group's round keep the chain light",
-    );
+    if !parts.is_empty() {
+        stage.happened(
+            &format!("parents seal {}", parts.join(", ")),
+            "one signature and one root for a group's round keep the chain light",
+        );
+    }
+}
+
+fn payers(charges: &[Charge]) -> BTreeMap<&'static str, GroupId> {
+    let payer = |charge: &Charge| (charge.payer, charge.profile.body.payer);
+    charges.iter().map(payer).collect()
 }
 
 /// More than half of the voters confirmed each block.
@@ -133,13 +128,13 @@ async fn is_final(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
     let voters = facts["voters"].as_u64().context("it was put there")?;
     let votes = facts["ballots"].as_array().map_or(0, Vec::len) as u64;
     let attested = match voters {
-        ..=2 => " (so few attest themselves)",
+        ..=2 => ", self-attested",
         _ => "",
     };
     stage.claim(&Claim {
         name: "final-by-votes",
         says: format!(
-            "it is final: {votes} of {voters} voters applied it and sent ballots{attested}"
+            "it is final: ballots of {votes} of {voters} voters are in the chain{attested}"
         ),
         why: "the paper's rule: more than half of correct validations adds the block",
         holds: votes * 2 > voters,

@@ -84,7 +84,7 @@ async fn start(
     provider: &Provider,
     upstream: &Upstream,
 ) -> anyhow::Result<Gateway> {
-    let meter = Meter::start(plan.serial, plan.register_wh, stage.pace.charge).await?;
+    let meter = Meter::start(plan.serial, plan.register_wh, stage.pace.full).await?;
     Gateway::start(stage, plan, meter, provider, upstream).await
 }
 

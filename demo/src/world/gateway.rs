@@ -95,12 +95,17 @@ impl Gateway {
     }
 
     /// A car without OCPP: presents its idTag, draws, presents it again; gives what it took.
-    pub(crate) async fn charge_by_swipe(&self, id_tag: &str) -> anyhow::Result<u64> {
+    pub(crate) async fn charge_by_swipe(
+        &self,
+        id_tag: &str,
+        energy_wh: u64,
+        leaves: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<u64> {
         let began = self.swipe(id_tag).await?;
         if began["did"] != "began" {
             bail!("{id_tag} does not begin a charge: {began}");
         }
-        let metered = self.meter.charge().await;
+        let metered = self.meter.charge(energy_wh, leaves).await?;
         let ended = self.swipe(id_tag).await?;
         if ended["did"] != "ended" {
             bail!("{id_tag} does not end its charge: {ended}");

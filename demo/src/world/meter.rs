@@ -7,8 +7,10 @@ use protocol::PowerW;
 
 /// What a car draws.
 pub(crate) const POWER_W: u32 = 11_000;
-/// What one charge takes, about: where a car is unplugged is a matter of milliseconds.
-const CHARGE_WH: u64 = 5_000;
+/// What a car with an empty battery takes.
+pub(crate) const FULL_WH: u64 = 5_000;
+/// What a car takes that only stops by.
+pub(crate) const TOP_UP_WH: u64 = 1_400;
 const GLANCE: Duration = Duration::from_millis(20);
 
 /// A meter that counts faster than real time, so that seconds show what takes half an hour.
@@ -24,14 +26,14 @@ impl std::fmt::Debug for Meter {
 }
 
 impl Meter {
-    /// Starts a meter at which a charge takes `charge`.
+    /// Starts a meter at which [`FULL_WH`] take the time `full`.
     pub(crate) async fn start(
         serial: u32,
         register_wh: u64,
-        charge: Duration,
+        full: Duration,
     ) -> anyhow::Result<Self> {
-        let watt_ms = u64::from(POWER_W) * u64::try_from(charge.as_millis())?;
-        let time_factor = u32::try_from(CHARGE_WH * 3_600_000 / watt_ms)?;
+        let watt_ms = u64::from(POWER_W) * u64::try_from(full.as_millis())?;
+        let time_factor = u32::try_from(FULL_WH * 3_600_000 / watt_ms)?;
         let meter = SimulatedMeter {
             serial,
             time_factor,
@@ -62,17 +64,22 @@ impl Meter {
         self.simulator.energy_mwh()
     }
 
-    /// Lets a car draw until it has enough; gives what it took.
-    pub(crate) async fn charge(&self) -> u64 {
+    /// Lets a car draw at least `energy_wh`, and until `leaves`; gives what it took.
+    pub(crate) async fn charge(
+        &self,
+        energy_wh: u64,
+        leaves: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<u64> {
         let before = self.register_wh();
         self.simulator.set_power(PowerW(POWER_W));
-        while self.register_wh() < before + CHARGE_WH {
+        while self.register_wh() < before + energy_wh {
             tokio::time::sleep(GLANCE).await;
         }
+        leaves.await?;
         self.simulator.set_power(PowerW(0));
         // It stops at a whole Wh: no later comparison rests on how a register rounds.
         let after = self.simulator.energy_mwh().div_ceil(1000);
         self.simulator.set_energy_mwh(after * 1000);
-        after - before
+        Ok(after - before)
     }
 }

@@ -9,7 +9,7 @@ use crate::wire::Upstream;
 
 pub(crate) use charger::Charger;
 pub(crate) use gateway::{Gateway, GatewayPlan};
-pub(crate) use meter::Meter;
+pub(crate) use meter::{FULL_WH, Meter, TOP_UP_WH};
 pub(crate) use provider::{CREDIT_PER_KWH_CENTS, PRICE_PER_KWH_CENTS, Provider};
 
 /// The honest ones.
