@@ -1,11 +1,16 @@
 //! The receipt file: everything that proves one charge, checked offline against one key.
 
+mod closing;
+
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical, decode};
+use protocol::{
+    DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, UnixSeconds, canonical, decode,
+};
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
 use crate::merkle;
 use crate::state::{Leaf, State, Totals};
+pub use closing::Closing;
 
 /// First bytes of every receipt file; the last of them is the format's version.
 pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
@@ -30,11 +35,13 @@ pub struct ReceiptFile {
     pub header: Signed<Header>,
     /// The header before it, whose state names the voters. No charge is in a chain's first block.
     pub anchor: Anchor,
-    /// The votes that make the block final.
+    /// The votes that make the block final, sorted by voter.
     pub votes: Vec<Vote>,
+    /// Where these are too few: who was dormant when the dispute period was over.
+    pub closing: Option<Closing>,
 }
 
-/// The header before the charge's block, and what its state says about voters.
+/// A header, and what its state says about voters.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Anchor {
     /// The header.
@@ -85,6 +92,9 @@ pub struct Proven {
     pub voters: u32,
     /// Voters that did.
     pub votes: u32,
+    /// Voters that did not and were dormant when the dispute period was over. Only without them the
+    /// votes are more than half; 0 where they are more than half of all.
+    pub dormant: u32,
 }
 
 impl Proven {
@@ -128,8 +138,14 @@ pub enum ReceiptError {
     NotFinal {
         /// Voters that did.
         votes: u32,
-        /// Voters that could.
+        /// Voters that could and were not dormant.
         voters: u32,
+    },
+    /// Final without the dormant before the dispute period was over.
+    #[error("the block's dispute period was not over at {closed}, when it is said to be final")]
+    Disputable {
+        /// When it is said to be final.
+        closed: UnixSeconds,
     },
 }
 
@@ -163,10 +179,20 @@ impl ReceiptFile {
         self.check_charge()?;
         let voters = self.check_anchor()?;
         let votes = self.count_votes()?;
-        if u64::from(votes) * 2 <= u64::from(voters) {
+        let dormant = match &self.closing {
+            None => 0,
+            Some(closing) => closing.verify(self)?,
+        };
+        let counted = voters.checked_sub(dormant).ok_or(ReceiptError::Votes)?;
+        if u64::from(votes) * 2 <= u64::from(counted) {
+            let voters = counted;
             return Err(ReceiptError::NotFinal { votes, voters });
         }
-        Ok(Proven { voters, votes })
+        Ok(Proven {
+            voters,
+            votes,
+            dormant,
+        })
     }
 
     fn check_signature(
@@ -290,21 +316,29 @@ pub struct Evidence<'a> {
     pub block: &'a Block,
     /// The header before `block`, with the state after it.
     pub anchor: (&'a Signed<Header>, &'a State),
+    /// The newest header, with the state after it.
+    pub newest: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
     /// The headers that those ballots name.
     pub named: &'a [Signed<Header>],
-    /// Leaf hashes of the log, at least up to the newest of `named`.
+    /// Leaf hashes of the log, at least up to the newest header.
     pub log: &'a [Hash],
 }
 
 /// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
-/// such charge or the evidence lacks a header or a voter that a ballot names.
+/// such charge, the evidence lacks a header or a voter that a ballot names, or the block is not
+/// final by it.
 #[must_use]
 pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
     let Block { header, body } = evidence.block;
     let (before, state) = evidence.anchor;
     let tree = StateTree::of(state);
+    let votes = issue_votes(evidence, state, &tree)?;
+    let closing = match votes.len() * 2 > state.groups.len() {
+        true => None,
+        false => Some(closing::issue(genesis, evidence, votes.len())?),
+    };
     Some(ReceiptFile {
         genesis: genesis.clone(),
         line: body.charges.get(index)?.clone(),
@@ -313,7 +347,8 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
         sections: body.section_roots(),
         header: header.clone(),
         anchor: tree.anchor(before)?,
-        votes: issue_votes(evidence, state, &tree)?,
+        votes,
+        closing,
     })
 }
 
@@ -342,9 +377,12 @@ impl StateTree {
     }
 
     fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
-        let index = self.leaves.iter().position(is_it)?;
+        self.at(self.leaves.iter().position(is_it)?)
+    }
+
+    fn at(&self, index: usize) -> Option<StateLeaf> {
         Some(StateLeaf {
-            leaf: self.leaves[index].clone(),
+            leaf: self.leaves.get(index)?.clone(),
             index: u64::try_from(index).ok()?,
             path: merkle::path(&self.hashes, index)?,
         })

@@ -120,6 +120,7 @@ impl Chain {
         let evidence = Evidence {
             block,
             anchor: (&anchor.header, before),
+            newest: (&self.recent.back()?.header, &self.state),
             ballots: &ballots,
             named: &named,
             log: &self.log,
