@@ -58,9 +58,9 @@ impl History {
         leaf == Some(&merkle::leaf_hash(&hash.0))
     }
 
-    /// What proves that the block at `height` is final; `None` where something is not here (any
-    /// more).
-    pub(crate) fn finality(&self, height: u64) -> Option<FinalityProof> {
+    /// What proves that the block at `height` is final, where `state` is the one after the newest
+    /// block; `None` where something is not here (any more).
+    pub(crate) fn finality(&self, height: u64, state: &State) -> Option<FinalityProof> {
         let ballots = self.ballots_for(height);
         let is_named =
             |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
@@ -70,6 +70,7 @@ impl History {
         FinalityProof::prove(&Sources {
             header: &self.block(height)?.header.body,
             anchor: (&self.block(height.checked_sub(1)?)?.header, before),
+            newest: (&self.newest()?.header, state),
             ballots: &ballots,
             named: &named,
             log: &self.log,

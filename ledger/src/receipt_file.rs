@@ -1,11 +1,16 @@
 //! The receipt file: everything that proves one charge, checked offline against one key.
 
+mod closing;
+
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical, decode};
+use protocol::{
+    DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, UnixSeconds, canonical, decode,
+};
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
 use crate::merkle;
 use crate::state::{Leaf, State, Totals};
+pub use closing::Closing;
 
 /// First bytes of every receipt file; the last of them is the format's version.
 pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
@@ -38,11 +43,13 @@ pub struct FinalityProof {
     /// The header before the block, whose state names the voters. No charge is in a chain's first
     /// block.
     pub anchor: Anchor,
-    /// The votes.
+    /// The votes, sorted by voter.
     pub votes: Vec<Vote>,
+    /// Where these are too few: who was dormant when the dispute period was over.
+    pub closing: Option<Closing>,
 }
 
-/// The header before the charge's block, and what its state says about voters.
+/// A header, and what its state says about voters.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Anchor {
     /// The header.
@@ -93,6 +100,9 @@ pub struct Proven {
     pub voters: u32,
     /// Voters that did.
     pub votes: u32,
+    /// Voters that did not and were dormant when the dispute period was over. Only without them the
+    /// votes are more than half; 0 where they are more than half of all.
+    pub dormant: u32,
 }
 
 impl Proven {
@@ -136,8 +146,14 @@ pub enum ReceiptError {
     NotFinal {
         /// Voters that did.
         votes: u32,
-        /// Voters that could.
+        /// Voters that could and were not dormant.
         voters: u32,
+    },
+    /// Final without the dormant before the dispute period was over.
+    #[error("the block's dispute period was not over at {closed}, when it is said to be final")]
+    Disputable {
+        /// When it is said to be final.
+        closed: UnixSeconds,
     },
 }
 
@@ -171,10 +187,20 @@ impl ReceiptFile {
         self.check_charge()?;
         let voters = self.check_anchor()?;
         let votes = self.count_votes()?;
-        if u64::from(votes) * 2 <= u64::from(voters) {
+        let dormant = match &self.finality.closing {
+            None => 0,
+            Some(closing) => closing.verify(self)?,
+        };
+        let counted = voters.checked_sub(dormant).ok_or(ReceiptError::Votes)?;
+        if u64::from(votes) * 2 <= u64::from(counted) {
+            let voters = counted;
             return Err(ReceiptError::NotFinal { votes, voters });
         }
-        Ok(Proven { voters, votes })
+        Ok(Proven {
+            voters,
+            votes,
+            dormant,
+        })
     }
 
     fn check_signature(
@@ -309,23 +335,32 @@ pub struct Sources<'a> {
     pub header: &'a Header,
     /// The header before it, with the state after that one.
     pub anchor: (&'a Signed<Header>, &'a State),
+    /// The newest header, with the state after it.
+    pub newest: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
     /// The headers that those ballots name.
     pub named: &'a [Signed<Header>],
-    /// Leaf hashes of the log, at least up to the newest of `named`.
+    /// Leaf hashes of the log, at least up to the newest header.
     pub log: &'a [Hash],
 }
 
 impl FinalityProof {
-    /// Proves it; `None` where the sources lack a header or a voter that a ballot names.
+    /// Proves it; `None` where the sources lack a header or a voter that a ballot names, or where
+    /// the block is not final by them.
     #[must_use]
     pub fn prove(sources: &Sources<'_>) -> Option<Self> {
         let (before, state) = sources.anchor;
         let tree = StateTree::of(state);
+        let votes = issue_votes(sources, state, &tree)?;
+        let closing = match votes.len() * 2 > state.groups.len() {
+            true => None,
+            false => Some(closing::issue(sources, votes.len())?),
+        };
         Some(Self {
             anchor: tree.anchor(before)?,
-            votes: issue_votes(sources, state, &tree)?,
+            votes,
+            closing,
         })
     }
 }
@@ -375,9 +410,12 @@ impl StateTree {
     }
 
     pub(crate) fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
-        let index = self.leaves.iter().position(is_it)?;
+        self.at(self.leaves.iter().position(is_it)?)
+    }
+
+    fn at(&self, index: usize) -> Option<StateLeaf> {
         Some(StateLeaf {
-            leaf: self.leaves[index].clone(),
+            leaf: self.leaves.get(index)?.clone(),
             index: u64::try_from(index).ok()?,
             path: merkle::path(&self.hashes, index)?,
         })

@@ -86,7 +86,7 @@ impl Blocks {
             line.profile.body.node == node && line.profile.body.seq == seq
         };
         let index = block.body.charges.iter().position(is_it)?;
-        let finality = self.history.finality(height)?;
+        let finality = self.history.finality(height, &self.state)?;
         let file = receipt_file::issue(&self.state.genesis, block, index, finality)?;
         Some(file.to_bytes())
     }

@@ -237,7 +237,7 @@ impl Provider {
     /// Keeps what proves the blocks that became final, and sends their bills.
     fn settle_final(&mut self, before: u64) {
         for height in before + 1..=self.state.final_height {
-            if let Some(finality) = self.history.finality(height) {
+            if let Some(finality) = self.history.finality(height, &self.state) {
                 self.persist(disk::finality(height, &finality));
             }
             if let Some(block) = self.history.block(height).cloned() {
