@@ -178,10 +178,12 @@ fn confirmed_by(file: &ReceiptFile, proven: &Proven) -> String {
 fn lasting(seconds: u32) -> String {
     // From two on, so that no number meets a plural that is not its own.
     match seconds {
-        _ if seconds >= 2 * 86_400 && seconds % 86_400 == 0 => {
+        _ if seconds >= 2 * 86_400 && seconds.is_multiple_of(86_400) => {
             format!("{} days", seconds / 86_400)
         }
-        _ if seconds >= 2 * 3_600 && seconds % 3_600 == 0 => format!("{} hours", seconds / 3_600),
+        _ if seconds >= 2 * 3_600 && seconds.is_multiple_of(3_600) => {
+            format!("{} hours", seconds / 3_600)
+        }
         _ => format!("{seconds} seconds"),
     }
 }

@@ -2,9 +2,11 @@
 
 mod support;
 
+use ledger::block::Ballot;
 use ledger::frame::Frame;
-use protocol::UnixMillis;
+use ledger::provider::Input;
 use protocol::message::Finality;
+use protocol::{Signed, UnixMillis};
 use support::{Network, wh};
 
 const DORMANCY_S: u32 = 1_200;
@@ -99,6 +101,40 @@ fn a_crowd_that_returns_counts_again() {
     assert_eq!(second(&net), Finality::Unconfirmed);
     run_until(&mut net, again.plus_ms(60_000));
     assert_eq!(second(&net), Finality::FinalAfterDormancy);
+}
+
+#[test]
+fn ballots_that_confirm_nothing_new_keep_a_crowd_awake_once_and_not_for_ever() {
+    let mut net = network();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(2);
+    let dormant = dormant_from(&net);
+    let link = net.gateway("household").link.expect("it is linked");
+    let newest_final = net.provider().state().final_height;
+    for (name, group) in [("one", "ONE"), ("two", "TWO"), ("three", "THREE")] {
+        let ballot = Ballot {
+            voter: net.group(group),
+            height: newest_final,
+            header: net
+                .provider()
+                .state()
+                .open_header(newest_final)
+                .expect("open"),
+        };
+        let signed = Signed::new(ballot, &net.gateway(name).key, &net.genesis.chain_id());
+        let frame = Box::new(Frame::Ballot(signed));
+        net.provider_gets(Input::Frame { link, frame });
+    }
+    let before = net.blocks().len();
+    run_until(&mut net, dormant.plus_ms(60_000));
+    assert_eq!(net.blocks().len(), before + 1, "it takes their ballots in");
+    assert_eq!(label(&net), Finality::Unconfirmed);
+    let again = dormant_from(&net);
+    run_until(&mut net, UnixMillis(again.0 - 1_000));
+    assert_eq!(label(&net), Finality::Unconfirmed);
+    run_until(&mut net, again.plus_ms(60_000));
+    assert_eq!(label(&net), Finality::FinalAfterDormancy);
+    assert_eq!(net.node("household").charges().count(), 0);
 }
 
 #[test]

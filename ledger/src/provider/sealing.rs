@@ -66,22 +66,20 @@ impl Provider {
 
     /// Whether a block of ballots alone, or an empty one where only time had to pass, would bring
     /// charges or records nearer to being final.
+    ///
+    /// A ballot that would only wake its dormant voter does not stop such a block: the chain then
+    /// holds it and the voter's silence begins anew. Kept waiting, it would wake it for ever.
     fn finality_advances(&self, now: UnixMillis) -> bool {
-        let at = now.seconds().max(self.state.time);
-        let said = |group, account: &GroupAccount| {
-            let ballot = self.rounds.ballots.get(&group).map(|signed| &signed.body);
-            let is_news = |ballot: &&Ballot| {
-                ballot.height > account.voted_height
-                    && self.state.open_header(ballot.height) == Some(ballot.header)
-            };
-            match ballot.filter(is_news) {
-                Some(ballot) => Said {
-                    height: ballot.height,
-                    at,
-                },
-                None => Said::in_chain(account),
-            }
+        let waiting = |group| {
+            let ballot = &self.rounds.ballots.get(&group)?.body;
+            let is_open = self.state.open_header(ballot.height) == Some(ballot.header);
+            is_open.then_some(ballot.height)
         };
+        let said = |group, account: &GroupAccount| Said {
+            height: account.voted_height.max(waiting(group).unwrap_or(0)),
+            at: account.last_ballot,
+        };
+        let at = now.seconds().max(self.state.time);
         let is_open = self.state.final_height < self.rounds.last_content;
         is_open && finality::reach(&self.state, at, said).last > self.state.final_height
     }
