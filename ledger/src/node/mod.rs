@@ -304,6 +304,9 @@ impl Node {
                 self.kept = Kept::Headers(Box::new(Headers::new(genesis)));
             }
         }
+        if let Some(genesis) = self.kept.genesis() {
+            self.rounds.begin_after(genesis.round_at(now));
+        }
         // A new link ends the old one, whether or not that was told.
         self.link_down();
         self.is_linked = true;

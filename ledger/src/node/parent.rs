@@ -23,6 +23,8 @@ pub(super) struct Rounds {
     open: BTreeMap<(u64, GroupId), BTreeMap<SortKey, SignedProfile>>,
     sealed: BTreeMap<GroupId, SealedGroup>,
     witnessed: BTreeSet<(u64, Hash)>,
+    // The first round to seal group blocks for, once a link was up.
+    first: Option<u64>,
 }
 
 impl Rounds {
@@ -52,6 +54,17 @@ impl Rounds {
         if self.witnessed.len() < MAX_WITNESSED {
             self.witnessed.insert((promise.round, promise.profile));
         }
+    }
+
+    /// The first link of this process is up in `round`. Group blocks of rounds that have begun may
+    /// have been sealed before, and forgotten since by a state directory restored from a backup:
+    /// a second one would convict this node. Their charges come late, which costs nobody anything.
+    pub(super) fn begin_after(&mut self, round: u64) {
+        self.first.get_or_insert(round.saturating_add(1));
+    }
+
+    fn may_seal(&self, round: u64) -> bool {
+        self.first.is_some_and(|first| first <= round)
     }
 
     fn has_sealed(&self, group: GroupId, round: u64) -> bool {
@@ -84,7 +97,9 @@ impl Node {
             .is_some_and(|account| account.parent == id);
         let node = state.nodes.get(&profile.body.node);
         let is_signed = node.is_some_and(|n| profile.verify(&n.key, &state.chain_id()).is_ok());
-        if is_ours && is_signed && !self.rounds.has_sealed(group, promise.round) {
+        let may_seal =
+            self.rounds.may_seal(promise.round) && !self.rounds.has_sealed(group, promise.round);
+        if is_ours && is_signed && may_seal {
             self.acknowledge(now, promise.round, profile);
         }
     }

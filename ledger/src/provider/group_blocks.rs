@@ -7,7 +7,7 @@ use protocol::{GroupId, Hash, Signed, SignedProfile};
 use super::{Event, Provider};
 use crate::apply::check_group_block;
 use crate::block::GroupBlock;
-use crate::evidence::{Evidence, ForgedProfile};
+use crate::evidence::Evidence;
 use crate::frame::{SealedGroup, SealedProfile};
 
 /// What the group blocks of a round come to.
@@ -73,29 +73,45 @@ impl Provider {
             .collect();
         let profiles = resolve(sealed, &received)
             .ok_or_else(|| "it names charges that were not received for this round".to_owned())?;
-        if let Some(forged) = ForgedProfile::find(&self.preview, &sealed.block, &profiles) {
-            return Err(self.convict(forged));
+        let found = Evidence::against_group_block(&self.preview, &sealed.block, &profiles);
+        if let Some(evidence) = found {
+            return Err(self.convict(evidence));
         }
         let hashes: Vec<Hash> = profiles.iter().map(Signed::hash).collect();
-        let are_sorted = profiles
-            .windows(2)
-            .all(|pair| pair[0].body.sort_key() < pair[1].body.sort_key());
-        if !are_sorted || !hashes.iter().all(|hash| received.contains_key(hash)) {
+        if !hashes.iter().all(|hash| received.contains_key(hash)) {
             return Err("it seals charges that were not received for this round"
                 .to_owned()
                 .into());
         }
         check_group_block(&self.preview, round, &sealed.block, profiles.iter())
             .map_err(|invalid| invalid.to_string())?;
-        Ok(hashes)
+        match self.omitted(round, sealed, &profiles, &received) {
+            Some(evidence) => Err(self.convict(evidence)),
+            None => Ok(hashes),
+        }
     }
 
-    fn convict(&self, forged: ForgedProfile) -> Refusal {
-        let evidence = Evidence::ForgedProfile(Box::new(forged));
+    /// Proof that an otherwise valid group block lacks a charge that its parent acknowledged.
+    fn omitted(
+        &self,
+        round: u64,
+        sealed: &SealedGroup,
+        profiles: &[SignedProfile],
+        received: &BTreeMap<Hash, &SignedProfile>,
+    ) -> Option<Evidence> {
+        let group = sealed.block.body.group;
+        let mut acks = self.rounds.acks_of(round, group);
+        acks.find_map(|ack| {
+            let profile = received.get(&ack.body.profile)?;
+            Evidence::of_omission(&self.preview, &sealed.block, profiles, ack, profile)
+        })
+    }
+
+    fn convict(&self, evidence: Evidence) -> Refusal {
         let offence = evidence.check(&self.preview).map(|(offence, _)| offence);
         let is_new = offence.is_some_and(|o| !self.preview.convictions.contains_key(&o));
         Refusal {
-            reason: "it seals a charge that its node did not sign".to_owned(),
+            reason: evidence.in_words().to_owned(),
             evidence: is_new.then_some(evidence),
         }
     }

@@ -1,9 +1,11 @@
 //! What waits for the next blocks, and the preview that everything new is judged by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{GroupId, Hash, NodeId, Signed, SignedGrant, SignedProfile, SignedReceipt};
+use protocol::{
+    GroupId, Hash, NodeId, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt,
+};
 
 use super::{Provider, disk};
 use crate::apply::{apply_record, book, grant_account};
@@ -36,7 +38,8 @@ pub(super) struct Rounds {
     pub(super) records: BTreeMap<u64, Record>,
     pub(super) next_record: u64,
     pub(super) received: BTreeMap<(NodeId, u32), Received>,
-    pub(super) acks: BTreeSet<(u64, GroupId)>,
+    // By round, group and profile.
+    pub(super) acks: BTreeMap<(u64, GroupId, Hash), Signed<ProfileAck>>,
     pub(super) group_blocks: BTreeMap<(u64, GroupId), SealedGroup>,
     pub(super) ballots: BTreeMap<GroupId, Signed<Ballot>>,
     // Height of the newest block with more than ballots.
@@ -70,6 +73,16 @@ impl Rounds {
         self.received
             .values()
             .filter(move |received| received.receipt.body.round == round)
+    }
+
+    /// What the parent of `group` acknowledged for `round`.
+    pub(super) fn acks_of(
+        &self,
+        round: u64,
+        group: GroupId,
+    ) -> impl Iterator<Item = &Signed<ProfileAck>> {
+        let all = (round, group, Hash::ZERO)..=(round, group, Hash([0xff; 32]));
+        self.acks.range(all).map(|(_, ack)| ack)
     }
 
     pub(super) fn oldest_round(&self) -> Option<u64> {

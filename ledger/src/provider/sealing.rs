@@ -53,8 +53,9 @@ impl Provider {
             .of_round(round)
             .map(|r| r.profile.body.payer)
             .collect();
-        let is_awaited =
-            |group: &GroupId| self.rounds.acks.contains(&(round, *group)) && !sealed(*group);
+        let is_awaited = |group: &GroupId| {
+            self.rounds.acks_of(round, *group).next().is_some() && !sealed(*group)
+        };
         now >= self.grace_end(round) || !payers.iter().any(is_awaited)
     }
 
@@ -205,7 +206,11 @@ impl Provider {
             }
         }
         let next = (round + 1, GroupId(0));
-        self.rounds.acks = self.rounds.acks.split_off(&next);
+        let (next_round, no_group) = next;
+        self.rounds.acks = self
+            .rounds
+            .acks
+            .split_off(&(next_round, no_group, Hash::ZERO));
         self.rounds.group_blocks = self.rounds.group_blocks.split_off(&next);
         if has_content(&block.body) {
             self.rounds.last_content = block.header.body.height;
