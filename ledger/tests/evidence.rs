@@ -1,15 +1,14 @@
-//! Evidence convicts who broke a rule, and nobody else.
+//! What is recorded in a block as evidence convicts who broke a rule, and nobody else.
 
 mod support;
 
-use ledger::apply::{Invalid, apply};
-use ledger::block::{Block, GroupBlock, Record};
+use ledger::apply::Invalid;
+use ledger::block::{GroupBlock, Record};
 use ledger::evidence::{
-    Disorder, Evidence, EvidenceFile, ForgedProfile, NotProven, Offence, Omission, TwoGroupBlocks,
-    TwoProfiles, WrongTotal,
+    Disorder, Evidence, ForgedProfile, Offence, Omission, TwoGroupBlocks, TwoProfiles, WrongTotal,
 };
 use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission};
-use ledger::node::{Event, Stage, stored_evidence};
+use ledger::node::{Event, Stage};
 use ledger::provider;
 use ledger::seal::seal;
 use ledger::state::State;
@@ -568,98 +567,4 @@ fn a_parent_restored_from_a_backup_convicts_itself_of_nothing() {
             .any(|e| matches!(e, Evidence::TwoGroupBlocks(_))),
         "{others:?}"
     );
-}
-
-/// The provider seals the household's charge with ten times its energy.
-fn colluding() -> Network {
-    let mut net = Network::new();
-    net.charge("household", "HOME-1", wh(1_000));
-    net.tamper = Some(|frame| match frame {
-        Frame::Block(block) => Some(Frame::Block(Box::new(tenfold(*block)))),
-        other => Some(other),
-    });
-    net.run_rounds(2);
-    net
-}
-
-fn tenfold(mut block: Block) -> Block {
-    if let Some(line) = block.body.charges.first_mut() {
-        line.profile.body.energy_wh *= 10;
-        line.late = true;
-        block.body.group_blocks.clear();
-        block.header.body.group_blocks = 0;
-    }
-    block.header.body.body_root = block.body.root();
-    let chain_id = Network::with_interval(60).genesis.chain_id();
-    block.header = Signed::new(block.header.body, &provider_key(), &chain_id);
-    block
-}
-
-fn files(net: &Network, name: &str) -> Vec<Vec<u8>> {
-    let mut files = Vec::new();
-    let store = &net.gateway(name).process.store;
-    stored_evidence(store, |_, file| files.push(file)).expect("whole");
-    files
-}
-
-#[test]
-fn a_provider_that_alters_a_charge_is_convicted_offline() {
-    let net = colluding();
-    for name in ["household", "fleet"] {
-        let files = files(&net, name);
-        assert_eq!(files.len(), 1, "{name}");
-        assert!(files[0].len() <= ledger::evidence::MAX_BYTES);
-        let file = EvidenceFile::from_bytes(&files[0]).expect("readable");
-        assert_eq!(file.verify(Some(&provider_key().public())), Ok(()));
-        let other = KeyPair::from_seed(&[42; 32]).public();
-        let found = provider_key().public();
-        assert_eq!(
-            file.verify(Some(&other)),
-            Err(NotProven::Provider { found })
-        );
-    }
-}
-
-#[test]
-fn no_changed_byte_of_an_evidence_file_goes_unnoticed() {
-    let file = files(&colluding(), "fleet").remove(0);
-    for index in 0..file.len() {
-        let mut changed = file.clone();
-        changed[index] ^= 1;
-        let read = EvidenceFile::from_bytes(&changed);
-        let proven = read.and_then(|file| file.verify(Some(&provider_key().public())));
-        assert!(proven.is_err(), "byte {index}");
-    }
-}
-
-#[test]
-fn a_genuine_charge_convicts_no_provider() {
-    let mut net = Network::new();
-    net.charge("household", "HOME-1", wh(1_000));
-    net.run_rounds(1);
-    let blocks = net.blocks();
-    let (last, before) = blocks.split_last().expect("blocks");
-    let mut state = State::new(net.genesis.clone());
-    for block in before {
-        state = apply(&state, block).expect("valid");
-    }
-    let header = &before.last().expect("blocks").header;
-    let node = net.node("household").id().expect("enrolled");
-    assert_eq!(last.body.charges.len(), 1);
-    let found = ledger::evidence::ForgedCharge::find(last, (header, &state), node);
-    assert_eq!(found, None);
-}
-
-#[test]
-fn a_node_that_holds_proof_against_its_provider_stays_stopped_over_a_restart() {
-    let mut net = colluding();
-    net.tamper = None;
-    let before = net.node("fleet").state().map(|state| state.height);
-    assert!(net.node("fleet").stopped().is_some());
-    net.crash("fleet");
-    net.restart("fleet");
-    net.restore_link("fleet");
-    net.run_rounds(3);
-    assert!(net.node("fleet").stopped().is_some());
-    assert_eq!(net.node("fleet").state().map(|state| state.height), before);
 }

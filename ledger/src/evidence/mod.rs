@@ -6,6 +6,7 @@
 //!
 //! A conviction changes no vote and no charge.
 
+mod broken_receipt;
 mod disorder;
 mod file;
 mod forged_charge;
@@ -13,6 +14,7 @@ mod forged_profile;
 mod omission;
 mod sealed;
 mod two_group_blocks;
+mod two_headers;
 mod two_profiles;
 mod wrong_total;
 
@@ -24,6 +26,7 @@ use protocol::{GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile};
 use crate::apply::parent_key;
 use crate::block::GroupBlock;
 use crate::state::State;
+pub use broken_receipt::{Absence, BrokenReceipt, Gap, Listed};
 pub use disorder::Disorder;
 pub use file::{EvidenceFile, Exhibit, MAX_BYTES, NotProven};
 pub use forged_charge::ForgedCharge;
@@ -31,6 +34,7 @@ pub use forged_profile::ForgedProfile;
 pub use omission::Omission;
 pub use sealed::Sealed;
 pub use two_group_blocks::TwoGroupBlocks;
+pub use two_headers::TwoHeaders;
 pub use two_profiles::TwoProfiles;
 pub use wrong_total::WrongTotal;
 

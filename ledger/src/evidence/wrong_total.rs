@@ -11,7 +11,7 @@ use crate::state::State;
 /// A group block and its last profile, with whose running sum the stated total does not agree.
 ///
 /// The sums on the way are the parent's own: one that starts or goes on wrongly is no honest
-/// parent's either, and [`WrongTotal::check`] takes it as proof, too.
+/// parent's either, and is proof, too.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct WrongTotal {
     /// Signed by the group's parent.

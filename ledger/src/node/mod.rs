@@ -12,6 +12,7 @@ mod hold;
 mod kept;
 mod outbox;
 mod parent;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -192,6 +193,15 @@ pub enum Event {
         height: u64,
         /// Hash of the charge's profile.
         profile: Hash,
+        /// An [`EvidenceFile`](crate::EvidenceFile), where few bytes prove it.
+        evidence: Option<Vec<u8>>,
+    },
+    /// The provider signed two headers for one height.
+    TwoHeaders {
+        /// The height.
+        height: u64,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Option<Vec<u8>>,
     },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
@@ -217,6 +227,8 @@ pub struct Node {
     key: KeyPair,
     config: NodeConfig,
     kept: Kept,
+    // Why nothing is built on the chain any more, where the provider broke a rule.
+    stopped: Option<String>,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
