@@ -6,6 +6,7 @@
 //! argument. `provider` and `gateway` are the shipped programs, whole.
 
 mod args;
+mod attack;
 mod children;
 mod claims;
 mod http;
@@ -49,6 +50,7 @@ fn play(args: Vec<OsString>) -> Option<ExitCode> {
     match args.get(1)?.to_str()? {
         "provider" => Some(provider::main(rest, Arc::new(NoWatch))),
         "gateway" => Some(gateway::main(rest, Arc::new(NoWatch))),
+        role if attack::ROLES.contains(&role) => Some(attack::main(role, rest.into_iter().skip(1))),
         _ => None,
     }
 }

@@ -12,6 +12,8 @@ mod authorizer;
 mod charges;
 mod clock;
 mod config;
+mod evidence;
+mod files;
 mod identity;
 mod journal;
 mod local_api;
@@ -61,6 +63,9 @@ enum Command {
     /// Look at receipt files
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Look at evidence files
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
 }
 
 #[derive(Subcommand)]
@@ -77,6 +82,18 @@ enum ReceiptCommand {
     /// Check a receipt file offline and say what it proves
     Verify {
         /// The receipt file
+        file: PathBuf,
+        /// The provider's public key, from your contract: 64 hexadecimal digits
+        #[arg(long, value_parser = parse_key)]
+        provider_key: Option<PublicKey>,
+    },
+}
+
+#[derive(Subcommand)]
+enum EvidenceCommand {
+    /// Check an evidence file offline and say what the provider did
+    Verify {
+        /// The evidence file
         file: PathBuf,
         /// The provider's public key, from your contract: 64 hexadecimal digits
         #[arg(long, value_parser = parse_key)]
@@ -131,6 +148,11 @@ fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<()> {
         }
         Command::Receipt(ReceiptCommand::Verify { file, provider_key }) => {
             let told = receipts::verify(&file, provider_key.as_ref());
+            print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
+            Ok(())
+        }
+        Command::Evidence(EvidenceCommand::Verify { file, provider_key }) => {
+            let told = evidence::verify(&file, provider_key.as_ref());
             print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
             Ok(())
         }

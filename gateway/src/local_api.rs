@@ -46,10 +46,16 @@ struct Status {
 #[serde(rename_all = "camelCase")]
 struct Chain {
     chain_id: String,
+    /// `blocks`, or `headers` where this node is the parent of no group.
+    keeps: &'static str,
     height: u64,
     tip: String,
     state_root: String,
+    /// The newest final block; where only headers are kept, the newest one that a charge of this
+    /// node was proven to be final in.
     final_height: u64,
+    /// Why nothing is built on it any more, where the provider broke a rule.
+    stopped: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -155,13 +161,18 @@ async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
 }
 
 fn chain(node: &Node) -> Option<Chain> {
-    let state = node.state()?;
+    let progress = node.progress()?;
     Some(Chain {
-        chain_id: state.chain_id().to_string(),
-        height: state.height,
-        tip: state.tip.to_string(),
-        state_root: state.root().to_string(),
-        final_height: state.final_height,
+        chain_id: progress.chain_id.to_string(),
+        keeps: match progress.is_headers_only {
+            true => "headers",
+            false => "blocks",
+        },
+        height: progress.height,
+        tip: progress.tip.to_string(),
+        state_root: progress.state_root.to_string(),
+        final_height: progress.final_height,
+        stopped: node.stopped().map(str::to_owned),
     })
 }
 

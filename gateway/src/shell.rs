@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::authorizer::Authorizer;
 use crate::clock::Clock;
-use crate::receipts;
 use crate::uplink::Outgoing;
+use crate::{evidence, receipts};
 
 /// What surrounds the node's machine.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(crate) struct Shell {
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
     pub(crate) receipts: receipts::Writer,
+    pub(crate) evidence: evidence::Files,
 }
 
 impl Surroundings<Node> for Shell {
@@ -58,6 +59,12 @@ impl Shell {
         }
     }
 
+    fn keep_evidence(&self, height: u64, evidence: Option<Vec<u8>>) {
+        if let Some(file) = evidence {
+            self.evidence.keep(height, &file);
+        }
+    }
+
     fn notify(&self, event: Event) {
         match event {
             Event::Final { seq, receipt } => {
@@ -78,15 +85,32 @@ impl Shell {
                     "the provider refuses a charge; it and those after it wait"
                 );
             }
-            Event::InvalidBlock { height, reason } => {
+            Event::InvalidBlock {
+                height,
+                reason,
+                evidence,
+            } => {
                 tracing::error!(
                     height,
                     reason,
                     "the provider sealed an invalid block; it is kept as proof"
                 );
+                self.keep_evidence(height, evidence);
             }
-            Event::BrokenReceipt { height, profile } => {
+            Event::Convicted { node, offence } => {
+                tracing::warn!(%node, %offence, "evidence is in the chain");
+            }
+            Event::BrokenReceipt {
+                height,
+                profile,
+                evidence,
+            } => {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
+                self.keep_evidence(height, evidence);
+            }
+            Event::TwoHeaders { height, evidence } => {
+                tracing::error!(height, "the provider signed two headers for one block");
+                self.keep_evidence(height, evidence);
             }
             Event::Restored { provider, here } => {
                 tracing::error!(
@@ -100,11 +124,15 @@ impl Shell {
                 let energy_wh: u64 = bill.lines.iter().map(|line| line.energy_wh.0).sum();
                 let amount: u64 = bill.lines.iter().map(|line| line.amount.0).sum();
                 let credit: u64 = bill.credits.iter().map(|credit| credit.credit.0).sum();
+                // One block's lines: all are final by the same votes.
+                let finality = bill.lines.first().map(|line| line.finality);
+                let finality = finality.or(bill.credits.first().map(|line| line.finality));
                 tracing::info!(
                     energy_wh,
                     amount = in_words(amount, &bill.currency),
                     credit = in_words(credit, &bill.currency),
-                    "final and billed"
+                    ?finality,
+                    "billed"
                 );
             }
             Event::FalseBill => {

@@ -6,6 +6,7 @@ use protocol::{
     SignedProfile, SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::evidence::Evidence;
 use crate::merkle;
 
 /// Version of every structure in this file.
@@ -20,7 +21,8 @@ pub struct GroupBlock {
     pub round: u64,
     /// Hash of the group's group block before this one in the chain; zero for its first.
     pub previous: Hash,
-    /// Merkle root over its profiles, sorted by (charger, node, seq).
+    /// Merkle root over its profiles, sorted by (charger, node, seq), each with the energy of those
+    /// before it.
     pub root: Hash,
     /// How many profiles.
     pub count: u32,
@@ -41,21 +43,44 @@ impl GroupBlock {
         previous: Hash,
         profiles: impl Iterator<Item = &'a SignedProfile>,
     ) -> Self {
-        let mut leaves = Vec::new();
-        let mut energy = EnergyWh(0);
-        for profile in profiles {
-            leaves.push(merkle::leaf_hash(&canonical(profile)));
-            energy.0 = energy.0.saturating_add(u64::from(profile.body.energy_wh));
-        }
+        let leaves = Self::leaves(profiles);
+        let hashes: Vec<Hash> = leaves
+            .iter()
+            .map(|(profile, before)| group_block_leaf(profile, *before))
+            .collect();
+        let energy = leaves.last().map_or(0, |(profile, before)| {
+            before.0.saturating_add(profile.body.energy_wh.into())
+        });
         Self {
             group,
             round,
             previous,
-            root: merkle::root(&leaves),
-            count: u32::try_from(leaves.len()).unwrap_or(u32::MAX),
-            energy,
+            root: merkle::root(&hashes),
+            count: u32::try_from(hashes.len()).unwrap_or(u32::MAX),
+            energy: EnergyWh(energy),
         }
     }
+
+    /// What its tree is over: each profile with the energy of those before it. The sums on the way
+    /// let a wrong total be proven by one profile.
+    pub(crate) fn leaves<'a>(
+        profiles: impl Iterator<Item = &'a SignedProfile>,
+    ) -> Vec<(&'a SignedProfile, EnergyWh)> {
+        let mut sum = EnergyWh(0);
+        profiles
+            .map(|profile| {
+                let before = sum;
+                sum.0 = sum.0.saturating_add(profile.body.energy_wh.into());
+                (profile, before)
+            })
+            .collect()
+    }
+}
+
+/// Hash of a leaf of a group block's tree.
+#[must_use]
+pub fn group_block_leaf(profile: &SignedProfile, before: EnergyWh) -> Hash {
+    merkle::leaf_hash(&canonical(&(before, profile)))
 }
 
 /// The header of a block: 214 bytes, 278 signed.
@@ -158,6 +183,8 @@ pub enum Record {
     },
     /// A parent's permission, before the first charge that rests on it.
     Grant(SignedGrant),
+    /// Proof that somebody broke a rule.
+    Evidence(Evidence),
 }
 
 /// A charge in a block: the profile, and beside it what the provider states about it.
@@ -192,6 +219,12 @@ pub struct Body {
 pub const CHARGES_SECTION: u64 = 2;
 
 impl Body {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Leaf hashes of the charges section.
     #[must_use]
     pub fn charge_leaves(&self) -> Vec<Hash> {

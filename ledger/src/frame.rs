@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Hash, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt};
 
-use crate::block::{Ballot, Block, GroupBlock};
+use crate::block::{Ballot, Block, GroupBlock, Header};
 
 /// The longest frame a peer may send: a block of ten thousand charges, each of another group.
 pub const MAX_FRAME_BYTES: usize = 8 << 20;
@@ -35,6 +35,11 @@ pub enum Frame {
     Block(Box<Block>),
     /// Voter to provider.
     Ballot(Signed<Ballot>),
+    /// Provider to a node that keeps headers only.
+    Header(Box<Signed<Header>>),
+    /// Provider to a node that keeps headers only: the bytes of a receipt file of one of its
+    /// charges.
+    Proof(Vec<u8>),
 }
 
 /// A charge as its node submits it.
@@ -57,11 +62,20 @@ pub struct Witnessed {
     pub receipt: SignedReceipt,
 }
 
-/// A group block; its profiles, which the provider has already, travel as hashes.
+/// A group block with what it is over.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SealedGroup {
     /// The group block.
     pub block: Signed<GroupBlock>,
-    /// Hashes of its profiles, in the order of its tree.
-    pub profiles: Vec<Hash>,
+    /// Its profiles, in the order of its tree.
+    pub profiles: Vec<SealedProfile>,
+}
+
+/// A profile under a group block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum SealedProfile {
+    /// One that the provider gave a receipt for: its hash is enough.
+    Known(Hash),
+    /// Any other.
+    Full(Box<SignedProfile>),
 }

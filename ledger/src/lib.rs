@@ -11,8 +11,7 @@
 //! Types to meet first: [`block::Block`], [`state::State`], [`apply::apply`],
 //! [`receipt_file::ReceiptFile`].
 //!
-//! What it leaves out: tariffs other than flat ones, evidence beyond refusal, Charge List Blocks,
-//! nodes that keep headers only.
+//! What it leaves out: tariffs other than flat ones, Charge List Blocks.
 //!
 //! ```
 //! use ledger::block::{Body, Record};
@@ -26,6 +25,8 @@
 //!     time: UnixSeconds(1_800_000_000),
 //!     interval_s: 900,
 //!     witnesses: 8,
+//!     dormancy_s: Genesis::DORMANCY_S,
+//!     dispute_period_s: Genesis::DISPUTE_PERIOD_S,
 //!     currency: "EUR".to_owned(),
 //!     test: true,
 //! };
@@ -46,8 +47,10 @@
 
 pub mod apply;
 pub mod block;
+pub mod evidence;
 mod finality;
 pub mod frame;
+mod history;
 pub mod merkle;
 pub mod node;
 pub mod provider;
@@ -59,6 +62,7 @@ pub mod tariff;
 
 pub use apply::{Invalid, apply};
 pub use block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record};
+pub use evidence::{Evidence, EvidenceFile};
 pub use frame::Frame;
 pub use node::Node;
 pub use provider::Provider;

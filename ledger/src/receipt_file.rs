@@ -1,11 +1,16 @@
 //! The receipt file: everything that proves one charge, checked offline against one key.
 
+mod closing;
+
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical, decode};
+use protocol::{
+    DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, UnixSeconds, canonical, decode,
+};
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
 use crate::merkle;
 use crate::state::{Leaf, State, Totals};
+pub use closing::Closing;
 
 /// First bytes of every receipt file; the last of them is the format's version.
 pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
@@ -28,13 +33,23 @@ pub struct ReceiptFile {
     pub sections: [Hash; 4],
     /// The block's header.
     pub header: Signed<Header>,
-    /// The header before it, whose state names the voters. No charge is in a chain's first block.
-    pub anchor: Anchor,
-    /// The votes that make the block final.
-    pub votes: Vec<Vote>,
+    /// What makes the block final.
+    pub finality: FinalityProof,
 }
 
-/// The header before the charge's block, and what its state says about voters.
+/// What makes a block final: the same for each of its charges.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FinalityProof {
+    /// The header before the block, whose state names the voters. No charge is in a chain's first
+    /// block.
+    pub anchor: Anchor,
+    /// The votes, sorted by voter.
+    pub votes: Vec<Vote>,
+    /// Where these are too few: who was dormant when the dispute period was over.
+    pub closing: Option<Closing>,
+}
+
+/// A header, and what its state says about voters.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Anchor {
     /// The header.
@@ -85,6 +100,9 @@ pub struct Proven {
     pub voters: u32,
     /// Voters that did.
     pub votes: u32,
+    /// Voters that did not and were dormant when the dispute period was over. Only without them the
+    /// votes are more than half; 0 where they are more than half of all.
+    pub dormant: u32,
 }
 
 impl Proven {
@@ -128,8 +146,14 @@ pub enum ReceiptError {
     NotFinal {
         /// Voters that did.
         votes: u32,
-        /// Voters that could.
+        /// Voters that could and were not dormant.
         voters: u32,
+    },
+    /// Final without the dormant before the dispute period was over.
+    #[error("the block's dispute period was not over at {closed}, when it is said to be final")]
+    Disputable {
+        /// When it is said to be final.
+        closed: UnixSeconds,
     },
 }
 
@@ -163,10 +187,20 @@ impl ReceiptFile {
         self.check_charge()?;
         let voters = self.check_anchor()?;
         let votes = self.count_votes()?;
-        if u64::from(votes) * 2 <= u64::from(voters) {
+        let dormant = match &self.finality.closing {
+            None => 0,
+            Some(closing) => closing.verify(self)?,
+        };
+        let counted = voters.checked_sub(dormant).ok_or(ReceiptError::Votes)?;
+        if u64::from(votes) * 2 <= u64::from(counted) {
+            let voters = counted;
             return Err(ReceiptError::NotFinal { votes, voters });
         }
-        Ok(Proven { voters, votes })
+        Ok(Proven {
+            voters,
+            votes,
+            dormant,
+        })
     }
 
     fn check_signature(
@@ -181,17 +215,8 @@ impl ReceiptFile {
 
     fn check_charge(&self) -> Result<(), ReceiptError> {
         let header = &self.header.body;
-        let section = usize::try_from(CHARGES_SECTION).expect("there are four sections");
-        let leaf = merkle::leaf_hash(&canonical(&self.line));
-        let in_section = merkle::includes(
-            &self.sections[section],
-            header.charges.into(),
-            self.index.into(),
-            &leaf,
-            &self.path,
-        );
-        let body_root = merkle::root(&section_leaves(&self.sections));
-        if in_section && body_root == header.body_root {
+        let line = canonical(&self.line);
+        if is_in_block(header, &line, self.index, &self.path, &self.sections) {
             Ok(())
         } else {
             Err(ReceiptError::NotInBlock {
@@ -202,7 +227,7 @@ impl ReceiptFile {
 
     /// The number of voters at the anchor.
     fn check_anchor(&self) -> Result<u32, ReceiptError> {
-        let anchor = &self.anchor;
+        let anchor = &self.finality.anchor;
         self.check_signature(&anchor.header, "header that names the voters")?;
         if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
             Ok(anchor.totals.voters)
@@ -213,7 +238,7 @@ impl ReceiptFile {
 
     fn count_votes(&self) -> Result<u32, ReceiptError> {
         let mut last: Option<GroupId> = None;
-        for vote in &self.votes {
+        for vote in &self.finality.votes {
             let voter = vote.ballot.body.voter;
             if last.is_some_and(|before| before >= voter) {
                 return Err(ReceiptError::Votes);
@@ -221,11 +246,11 @@ impl ReceiptFile {
             last = Some(voter);
             self.check_vote(vote)?;
         }
-        u32::try_from(self.votes.len()).map_err(|_| ReceiptError::Votes)
+        u32::try_from(self.finality.votes.len()).map_err(|_| ReceiptError::Votes)
     }
 
     fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
-        let anchor = &self.anchor;
+        let anchor = &self.finality.anchor;
         let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
             (&vote.group.leaf, &vote.parent.leaf)
         else {
@@ -258,11 +283,11 @@ impl ReceiptFile {
 }
 
 impl Anchor {
-    fn holds(&self, leaf: &StateLeaf) -> bool {
+    pub(crate) fn holds(&self, leaf: &StateLeaf) -> bool {
         self.includes(leaf.index, &leaf.leaf.hash(), &leaf.path)
     }
 
-    fn holds_totals(&self) -> bool {
+    pub(crate) fn holds_totals(&self) -> bool {
         let leaf = Leaf::Totals(self.totals.clone());
         self.includes(0, &leaf.hash(), &self.path)
     }
@@ -271,6 +296,26 @@ impl Anchor {
         let root = &self.header.body.state_root;
         merkle::includes(root, self.totals.leaves, index, leaf, path)
     }
+}
+
+/// Whether `path` and `sections` lead from the canonical bytes of a charge line at `index` to
+/// `header`.
+pub(crate) fn is_in_block(
+    header: &Header,
+    line: &[u8],
+    index: u32,
+    path: &[Hash],
+    sections: &[Hash; 4],
+) -> bool {
+    let section = usize::try_from(CHARGES_SECTION).expect("there are four sections");
+    let in_section = merkle::includes(
+        &sections[section],
+        header.charges.into(),
+        index.into(),
+        &merkle::leaf_hash(line),
+        path,
+    );
+    in_section && merkle::root(&section_leaves(sections)) == header.body_root
 }
 
 /// Whether `older` is in the log of `newer`.
@@ -283,28 +328,52 @@ fn in_log(newer: &Header, older: &Signed<Header>, path: &[Hash]) -> bool {
     merkle::includes(&newer.log_root, size, index, &leaf, path)
 }
 
-/// The blocks from which a receipt file is made.
+/// What the proof of a block's finality is made from.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
-    /// The block with the charge.
-    pub block: &'a Block,
-    /// The header before `block`, with the state after it.
+pub struct Sources<'a> {
+    /// The block's header.
+    pub header: &'a Header,
+    /// The header before it, with the state after that one.
     pub anchor: (&'a Signed<Header>, &'a State),
+    /// The newest header, with the state after it.
+    pub newest: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
     /// The headers that those ballots name.
     pub named: &'a [Signed<Header>],
-    /// Leaf hashes of the log, at least up to the newest of `named`.
+    /// Leaf hashes of the log, at least up to the newest header.
     pub log: &'a [Hash],
 }
 
-/// Makes the receipt file of the charge at `index` of `evidence.block`; `None` where there is no
-/// such charge or the evidence lacks a header or a voter that a ballot names.
+impl FinalityProof {
+    /// Proves it; `None` where the sources lack a header or a voter that a ballot names, or where
+    /// the block is not final by them.
+    #[must_use]
+    pub fn prove(sources: &Sources<'_>) -> Option<Self> {
+        let (before, state) = sources.anchor;
+        let tree = StateTree::of(state);
+        let votes = issue_votes(sources, state, &tree)?;
+        let closing = match votes.len() * 2 > state.groups.len() {
+            true => None,
+            false => Some(closing::issue(sources, votes.len())?),
+        };
+        Some(Self {
+            anchor: tree.anchor(before)?,
+            votes,
+            closing,
+        })
+    }
+}
+
+/// Makes the receipt file of the charge at `index` of `block`; `None` where there is none.
 #[must_use]
-pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option<ReceiptFile> {
-    let Block { header, body } = evidence.block;
-    let (before, state) = evidence.anchor;
-    let tree = StateTree::of(state);
+pub fn issue(
+    genesis: &Genesis,
+    block: &Block,
+    index: usize,
+    finality: FinalityProof,
+) -> Option<ReceiptFile> {
+    let Block { header, body } = block;
     Some(ReceiptFile {
         genesis: genesis.clone(),
         line: body.charges.get(index)?.clone(),
@@ -312,25 +381,24 @@ pub fn issue(genesis: &Genesis, evidence: &Evidence<'_>, index: usize) -> Option
         path: merkle::path(&body.charge_leaves(), index)?,
         sections: body.section_roots(),
         header: header.clone(),
-        anchor: tree.anchor(before)?,
-        votes: issue_votes(evidence, state, &tree)?,
+        finality,
     })
 }
 
 /// A state's leaves, hashed once.
-struct StateTree {
+pub(crate) struct StateTree {
     leaves: Vec<Leaf>,
     hashes: Vec<Hash>,
 }
 
 impl StateTree {
-    fn of(state: &State) -> Self {
+    pub(crate) fn of(state: &State) -> Self {
         let leaves: Vec<Leaf> = state.leaves().collect();
         let hashes = leaves.iter().map(Leaf::hash).collect();
         Self { leaves, hashes }
     }
 
-    fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
+    pub(crate) fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
         let Some(Leaf::Totals(totals)) = self.leaves.first() else {
             return None;
         };
@@ -341,19 +409,22 @@ impl StateTree {
         })
     }
 
-    fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
-        let index = self.leaves.iter().position(is_it)?;
+    pub(crate) fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
+        self.at(self.leaves.iter().position(is_it)?)
+    }
+
+    fn at(&self, index: usize) -> Option<StateLeaf> {
         Some(StateLeaf {
-            leaf: self.leaves[index].clone(),
+            leaf: self.leaves.get(index)?.clone(),
             index: u64::try_from(index).ok()?,
             path: merkle::path(&self.hashes, index)?,
         })
     }
 }
 
-fn issue_votes(evidence: &Evidence<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
+fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
     let mut votes = Vec::new();
-    for ballot in evidence.ballots {
+    for ballot in sources.ballots {
         let voter = ballot.body.voter;
         // Voters that came after the anchor do not count for this block.
         let Some(account) = state.groups.get(&voter) else {
@@ -363,24 +434,24 @@ fn issue_votes(evidence: &Evidence<'_>, state: &State, tree: &StateTree) -> Opti
             group: tree.leaf(|l| matches!(l, Leaf::Group(id, _) if *id == voter))?,
             parent: tree.leaf(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?,
             ballot: ballot.clone(),
-            descendant: issue_descendant(evidence, &ballot.body)?,
+            descendant: issue_descendant(sources, &ballot.body)?,
         });
     }
     Some(votes)
 }
 
 /// The header that a ballot names and its path, unless it is the charge's own; the outer `None`
-/// where the evidence lacks it.
-fn issue_descendant(evidence: &Evidence<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
-    let own = &evidence.block.header.body;
+/// where the sources lack it.
+fn issue_descendant(sources: &Sources<'_>, ballot: &Ballot) -> Option<Option<Descendant>> {
+    let own = sources.header;
     if ballot.height == own.height {
         return Some(None);
     }
-    let mut named = evidence.named.iter();
+    let mut named = sources.named.iter();
     let header = named.find(|header| header.body.height == ballot.height)?;
     Some(Some(Descendant {
         header: header.clone(),
-        log_path: log_path(evidence.log, &header.body, own)?,
+        log_path: log_path(sources.log, &header.body, own)?,
     }))
 }
 

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::message::Finality;
 use protocol::{
     ChargerId, EnergyWh, Genesis, GrantId, GroupId, Hash, MinorUnits, NodeId, PublicKey,
     SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::block::Header;
+use crate::evidence::{Conviction, Offence};
 use crate::merkle::{self, Frontier};
 
 /// A node (one gateway) as the chain knows it.
@@ -97,6 +100,8 @@ pub struct Totals {
     pub voters: u32,
     /// Height of the newest final block that the chain itself proves; 0 for none.
     pub final_height: u64,
+    /// Height of the newest one that became final by more than half of all voters, dormant or not.
+    pub confirmed_height: u64,
     /// The tariff in force; 0 for none.
     pub tariff: TariffId,
 }
@@ -120,8 +125,12 @@ pub struct State {
     pub log: Frontier,
     /// Height of the newest final block that the chain itself proves; 0 for none.
     pub final_height: u64,
-    // Invariant: hashes of the headers from `final_height` to `height`.
-    pub(crate) open: VecDeque<Hash>,
+    /// Height of the newest one that became final by more than half of all voters, dormant or not.
+    /// It confirms its ancestors; those after it, up to `final_height`, are final without the
+    /// dormant.
+    pub confirmed_height: u64,
+    // Invariant: the headers from `final_height` to `height`.
+    pub(crate) open: VecDeque<OpenHeader>,
     /// Nodes by number.
     pub nodes: BTreeMap<NodeId, NodeAccount>,
     /// Groups by number.
@@ -134,6 +143,15 @@ pub struct State {
     pub grants: BTreeMap<GrantId, GrantAccount>,
     /// Hashes of the tariff documents by number.
     pub tariffs: BTreeMap<TariffId, Hash>,
+    /// Convictions by offence.
+    pub convictions: BTreeMap<Offence, Conviction>,
+}
+
+/// A header that ballots may name.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct OpenHeader {
+    pub(crate) hash: Hash,
+    pub(crate) time: UnixSeconds,
 }
 
 /// One leaf of the state's tree.
@@ -153,6 +171,8 @@ pub enum Leaf {
     Grant(GrantId, GrantAccount),
     /// A tariff.
     Tariff(TariffId, Hash),
+    /// A conviction.
+    Conviction(Offence, Conviction),
 }
 
 impl Leaf {
@@ -175,13 +195,18 @@ impl State {
             time: genesis.time,
             log: Frontier::default(),
             final_height: 0,
-            open: VecDeque::from([chain_id]),
+            confirmed_height: 0,
+            open: VecDeque::from([OpenHeader {
+                hash: chain_id,
+                time: genesis.time,
+            }]),
             nodes: BTreeMap::new(),
             groups: BTreeMap::new(),
             supply_points: BTreeMap::new(),
             chargers: BTreeMap::new(),
             grants: BTreeMap::new(),
             tariffs: BTreeMap::new(),
+            convictions: BTreeMap::new(),
             genesis,
         }
     }
@@ -195,8 +220,17 @@ impl State {
     /// The hash of the header at `height`, where it is not older than the newest final one.
     #[must_use]
     pub fn open_header(&self, height: u64) -> Option<Hash> {
+        Some(self.open_at(height)?.hash)
+    }
+
+    /// The time of the header at `height`, where it is not older than the newest final one.
+    pub(crate) fn open_time(&self, height: u64) -> Option<UnixSeconds> {
+        Some(self.open_at(height)?.time)
+    }
+
+    fn open_at(&self, height: u64) -> Option<&OpenHeader> {
         let index = height.checked_sub(self.final_height)?;
-        self.open.get(usize::try_from(index).ok()?).copied()
+        self.open.get(usize::try_from(index).ok()?)
     }
 
     /// The leaves of the state's tree, in order.
@@ -205,6 +239,7 @@ impl State {
             leaves: self.leaf_count(),
             voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
             final_height: self.final_height,
+            confirmed_height: self.confirmed_height,
             tariff: self.tariff(),
         };
         let nodes = self.nodes.iter().map(|(id, a)| Leaf::Node(*id, a.clone()));
@@ -228,6 +263,10 @@ impl State {
             .tariffs
             .iter()
             .map(|(id, hash)| Leaf::Tariff(*id, *hash));
+        let convictions = self
+            .convictions
+            .iter()
+            .map(|(offence, c)| Leaf::Conviction(*offence, c.clone()));
         std::iter::once(Leaf::Totals(totals))
             .chain(nodes)
             .chain(groups)
@@ -235,6 +274,7 @@ impl State {
             .chain(chargers)
             .chain(grants)
             .chain(tariffs)
+            .chain(convictions)
     }
 
     fn leaf_count(&self) -> u64 {
@@ -243,7 +283,8 @@ impl State {
             + self.supply_points.len()
             + self.chargers.len()
             + self.grants.len()
-            + self.tariffs.len();
+            + self.tariffs.len()
+            + self.convictions.len();
         u64::try_from(accounts + 1).expect("memory holds fewer than 2^64 accounts")
     }
 
@@ -263,6 +304,32 @@ impl State {
         self.tariffs
             .last_key_value()
             .map_or(TariffId(0), |(id, _)| *id)
+    }
+
+    /// The convictions recorded in the block at `height`.
+    #[must_use]
+    pub fn convictions_at(&self, height: u64) -> Vec<(Offence, Conviction)> {
+        self.convictions
+            .iter()
+            .filter(|(_, conviction)| conviction.height == height)
+            .map(|(offence, conviction)| (*offence, conviction.clone()))
+            .collect()
+    }
+
+    /// How far a block of this chain is on its way to being final, at `now` or at the newest
+    /// block's time, whichever is later.
+    #[must_use]
+    pub fn finality(&self, header: &Header, now: UnixSeconds) -> Finality {
+        let now = now.max(self.time);
+        if header.height <= self.confirmed_height {
+            Finality::Final
+        } else if header.height <= self.final_height {
+            Finality::FinalAfterDormancy
+        } else if self.genesis.is_dispute_over(header.time, now) {
+            Finality::Unconfirmed
+        } else {
+            Finality::Pending
+        }
     }
 
     /// The groups whose votes `node` casts.

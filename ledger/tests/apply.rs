@@ -29,6 +29,8 @@ fn scene() -> Scene {
         time: UnixSeconds(NOW),
         interval_s: 60,
         witnesses: 8,
+        dormancy_s: Genesis::DORMANCY_S,
+        dispute_period_s: Genesis::DISPUTE_PERIOD_S,
         currency: "EUR".to_owned(),
         test: true,
     });

@@ -3,7 +3,7 @@
 mod support;
 
 use ledger::node::{self, Decision, Event};
-use protocol::message::{Request, Status};
+use protocol::message::{Finality, Request, Status};
 use support::{Network, site, tag, wh};
 
 #[test]
@@ -232,6 +232,7 @@ fn a_link_to_another_chain_changes_nothing() {
         node: protocol::NodeId(9),
         current_time: net.now,
         last_seq: 40,
+        last_profile: protocol::Hash::ZERO,
         tip: 40,
     };
     net.cut_link("household");
@@ -320,8 +321,50 @@ fn a_bill_for_what_is_not_in_the_chain_is_told_apart() {
     net.run_rounds(3);
     let mut bill = net.bill("HOUSEHOLD");
     net.ask_node("household", Request::ChargeInfo(bill.clone()));
-    assert!(!net.gateway("household").events.contains(&Event::FalseBill));
+    let false_bills = |net: &Network| {
+        let events = net.gateway("household").events.iter();
+        events.filter(|event| **event == Event::FalseBill).count()
+    };
+    assert_eq!(false_bills(&net), 0);
     bill.lines[0].height += 1;
+    net.ask_node("household", Request::ChargeInfo(bill.clone()));
+    assert_eq!(false_bills(&net), 1);
+    bill.lines[0].height -= 1;
+    bill.credits[0].height += 1;
     net.ask_node("household", Request::ChargeInfo(bill));
-    assert!(net.gateway("household").events.contains(&Event::FalseBill));
+    assert_eq!(false_bills(&net), 2);
+}
+
+#[test]
+fn each_charge_at_an_outlet_is_a_credit_under_the_header_that_proves_it() {
+    let mut net = Network::new();
+    net.present("household", "FLEET-1");
+    for (outlet, id_tag) in [("garage", "FLEET-1"), ("yard", "HOME-1")] {
+        net.charge_at("household", outlet, id_tag, wh(1_000));
+        net.run_rounds(3);
+        net.charge_at("household", outlet, id_tag, wh(2_000));
+        net.run_rounds(3);
+    }
+    net.assert_settled();
+    let blocks = net.blocks();
+    let credits = net.bill("HOUSEHOLD").credits;
+    let given: Vec<_> = credits
+        .iter()
+        .map(|line| (line.outlet.as_str(), line.energy_wh.0, line.credit.0))
+        .collect();
+    let expected = [
+        ("garage", 1_000, 30),
+        ("garage", 2_000, 60),
+        ("yard", 1_000, 30),
+        ("yard", 2_000, 60),
+    ];
+    assert_eq!(given, expected);
+    for line in credits {
+        let block = &blocks[usize::try_from(line.height).expect("few blocks") - 1];
+        assert_eq!(line.header, block.header.hash());
+        let profile = &block.body.charges[0].profile.body;
+        assert_eq!((line.start, line.end), (profile.start, profile.end()));
+        assert_eq!(line.finality, Finality::Final);
+    }
+    assert_eq!(net.bill("FLEET").credits, []);
 }

@@ -7,7 +7,7 @@ use ledger::frame::{Frame, Submission};
 use ledger::node::{self, Event, Stage};
 use ledger::provider;
 use ledger::store::Table;
-use protocol::message::{Register, RegisterSupplyPoint, Request, Response, Status};
+use protocol::message::{Finality, Register, RegisterSupplyPoint, Request, Response, Status};
 use protocol::{Grant, GroupId, Hash, ProfileAck, Receipt, Signed, UnixSeconds};
 use support::{Network, provider_key, site, tag, wh};
 
@@ -217,7 +217,7 @@ fn an_invalid_block_is_kept_as_proof_and_not_built_on() {
     }
     assert_eq!(net.node("fleet").state().cloned(), before);
     // Nobody voted for anything after it.
-    assert!(!net.bill("HOUSEHOLD").lines[0].is_final);
+    assert_eq!(net.bill("HOUSEHOLD").lines[0].finality, Finality::Pending);
     net.tamper = None;
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(2);
@@ -272,7 +272,7 @@ fn a_witnessed_charge_that_is_not_in_its_rounds_block_stops_the_votes() {
     net.run_rounds(3);
     let broken = |event: &Event| matches!(event, Event::BrokenReceipt { .. });
     assert!(net.gateway("fleet").events.iter().any(broken));
-    assert!(!net.bill("HOUSEHOLD").lines[0].is_final);
+    assert_eq!(net.bill("HOUSEHOLD").lines[0].finality, Finality::Pending);
 }
 
 #[test]

@@ -63,17 +63,17 @@ fn a_receipt_is_of_one_provider() {
 fn a_receipt_without_its_votes_or_with_one_twice_proves_nothing() {
     let (_, file) = receipt();
     let mut fewer = file.clone();
-    fewer.votes.pop();
+    fewer.finality.votes.pop();
     let not_final = ReceiptError::NotFinal {
         votes: 1,
         voters: 2,
     };
     assert_eq!(fewer.verify(None), Err(not_final));
     let mut doubled = fewer.clone();
-    doubled.votes.push(fewer.votes[0].clone());
+    doubled.finality.votes.push(fewer.finality.votes[0].clone());
     assert_eq!(doubled.verify(None), Err(ReceiptError::Votes));
     let mut unanchored = file;
-    unanchored.anchor.header = unanchored.header.clone();
+    unanchored.finality.anchor.header = unanchored.header.clone();
     assert_eq!(unanchored.verify(None), Err(ReceiptError::Votes));
 }
 
@@ -84,7 +84,7 @@ fn the_votes_of_one_block_prove_nothing_about_another() {
     net.run_rounds(3);
     let mut later = net.receipts("household").pop().expect("three receipts");
     assert_ne!(first.header, later.header);
-    later.votes.clone_from(&first.votes);
+    later.finality.votes.clone_from(&first.finality.votes);
     assert_eq!(later.verify(None), Err(ReceiptError::Votes));
 }
 
@@ -117,5 +117,10 @@ fn a_vote_for_a_descendant_confirms_the_charge() {
     net.run_rounds(3);
     net.assert_settled();
     let file = net.receipts("household").remove(0);
-    assert!(file.votes.iter().any(|vote| vote.descendant.is_some()));
+    assert!(
+        file.finality
+            .votes
+            .iter()
+            .any(|vote| vote.descendant.is_some())
+    );
 }

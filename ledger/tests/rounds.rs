@@ -4,6 +4,7 @@ mod support;
 
 use ledger::frame::Frame;
 use ledger::provider::Event;
+use protocol::message::Finality;
 use support::{Network, site, wh};
 
 #[test]
@@ -49,7 +50,7 @@ fn a_wrong_group_block_is_refused_and_costs_nobody_a_charge() {
         |sealed| sealed.block.body.previous = protocol::Hash([7; 32]),
         |sealed| sealed.block.body.root = protocol::Hash([7; 32]),
         |sealed| sealed.profiles.clear(),
-        |sealed| sealed.profiles.push(sealed.profiles[0]),
+        |sealed| sealed.profiles.push(sealed.profiles[0].clone()),
     ];
     for spoil in wrong {
         let mut net = Network::new();
@@ -84,10 +85,8 @@ fn with_one_voter_its_ballot_makes_a_charge_final() {
     net.run_rounds(2);
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(1);
-    assert!(
-        !net.bill("HOUSEHOLD").lines[0].is_final,
-        "no ballot is in the chain yet"
-    );
+    let pending = net.bill("HOUSEHOLD").lines[0].finality;
+    assert_eq!(pending, Finality::Pending, "no ballot is in the chain yet");
     net.run_rounds(2);
     net.assert_settled();
     let proven = net.receipts("household")[0]
@@ -103,7 +102,7 @@ fn one_of_two_voters_is_not_more_than_half() {
     net.cut_link("fleet");
     net.charge("household", "HOME-1", wh(1_000));
     net.run_rounds(10);
-    assert!(!net.bill("HOUSEHOLD").lines[0].is_final);
+    assert_eq!(net.bill("HOUSEHOLD").lines[0].finality, Finality::Pending);
     net.restore_link("fleet");
     net.run_rounds(3);
     net.assert_settled();
@@ -237,7 +236,7 @@ fn a_voter_whose_clock_is_behind_votes_when_it_is_right_again() {
     net.charge("household", "HOME-1", wh(1_000));
     net.lag_ms("fleet", 4_000_000);
     net.run_rounds(3);
-    assert!(!net.bill("HOUSEHOLD").lines[0].is_final);
+    assert_eq!(net.bill("HOUSEHOLD").lines[0].finality, Finality::Pending);
     net.lag_ms("fleet", 0);
     net.run_rounds(2);
     net.assert_settled();

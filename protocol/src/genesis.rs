@@ -19,6 +19,11 @@ pub struct Genesis {
     pub interval_s: u32,
     /// How many groups other than the payer's witness a profile.
     pub witnesses: u8,
+    /// How long a voter may be silent, in seconds of header time, and still count.
+    pub dormancy_s: u32,
+    /// How long a block stays open to the silent, in seconds of header time, before it may be final
+    /// without them.
+    pub dispute_period_s: u32,
     /// ISO 4217 code of every amount.
     pub currency: String,
     /// Whether simulated meters may be billed: a chain for tests and demos.
@@ -26,6 +31,11 @@ pub struct Genesis {
 }
 
 impl Genesis {
+    /// How long a voter may be silent where nobody decides otherwise: 30 days.
+    pub const DORMANCY_S: u32 = 30 * 24 * 3600;
+    /// How long a block stays open where nobody decides otherwise: 7 days.
+    pub const DISPUTE_PERIOD_S: u32 = 7 * 24 * 3600;
+
     /// The chain's name. It covers every parameter, so that none can be told differently to
     /// different nodes.
     #[must_use]
@@ -65,6 +75,20 @@ impl Genesis {
     #[must_use]
     pub fn interval_ms(&self) -> u64 {
         u64::from(self.interval_s.max(1)) * 1000
+    }
+
+    /// Whether a voter whose last ballot came at `last_ballot` is dormant at `at`, both in header
+    /// time.
+    #[must_use]
+    pub fn is_dormant(&self, last_ballot: UnixSeconds, at: UnixSeconds) -> bool {
+        last_ballot.0.saturating_add(self.dormancy_s.into()) <= at.0
+    }
+
+    /// Whether the dispute period of a block sealed at `sealed` is over at `at`, both in header
+    /// time.
+    #[must_use]
+    pub fn is_dispute_over(&self, sealed: UnixSeconds, at: UnixSeconds) -> bool {
+        sealed.0.saturating_add(self.dispute_period_s.into()) <= at.0
     }
 }
 
@@ -115,16 +139,31 @@ impl Challenge {
 mod tests {
     use super::*;
 
-    #[test]
-    fn rounds_follow_each_other_without_a_gap() {
-        let genesis = Genesis {
+    fn genesis() -> Genesis {
+        Genesis {
             provider_key: PublicKey([0; 32]),
             time: UnixSeconds(1_000),
             interval_s: 900,
             witnesses: 8,
+            dormancy_s: 100,
+            dispute_period_s: 20,
             currency: "EUR".to_owned(),
             test: true,
-        };
+        }
+    }
+
+    #[test]
+    fn silence_and_dispute_end_with_their_last_second() {
+        let (genesis, then) = (genesis(), UnixSeconds(5_000));
+        assert!(!genesis.is_dormant(then, UnixSeconds(5_099)));
+        assert!(genesis.is_dormant(then, UnixSeconds(5_100)));
+        assert!(!genesis.is_dispute_over(then, UnixSeconds(5_019)));
+        assert!(genesis.is_dispute_over(then, UnixSeconds(5_020)));
+    }
+
+    #[test]
+    fn rounds_follow_each_other_without_a_gap() {
+        let genesis = genesis();
         let begin = genesis.round_start(3);
         assert_eq!(genesis.round_at(begin), 3);
         assert_eq!(genesis.round_at(UnixMillis(begin.0 - 1)), 2);

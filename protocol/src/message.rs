@@ -58,6 +58,8 @@ pub struct JoinAck {
     pub current_time: UnixMillis,
     /// The last profile number the provider knows of this node; 0 for none.
     pub last_seq: u32,
+    /// The hash of that profile; zero for none.
+    pub last_profile: Hash,
     /// Height of the newest block.
     pub tip: u64,
 }
@@ -134,6 +136,8 @@ pub struct Registration {
     pub group_id: IdTag,
     /// The group's parent.
     pub parent: NodeId,
+    /// The parent's key, for nodes that keep no state to look it up in.
+    pub parent_key: PublicKey,
     /// The salt of the pseudonym: for the home node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<Salt>,
@@ -228,6 +232,36 @@ pub struct GetBlocksAck {
     pub tip: u64,
 }
 
+/// Asks for headers from a height on; they arrive as binary frames before the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetHeaders {
+    /// The first height wanted.
+    pub from: u64,
+}
+
+/// Answer to [`GetHeaders`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetHeadersAck {
+    /// Height of the newest block.
+    pub tip: u64,
+}
+
+/// Asks for proof that the node's own charges are in final blocks. Receipt files arrive as binary
+/// frames before the answer, in the order of their numbers, as far as blocks are final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetProof {
+    /// Proof is wanted of charges with a number above this one.
+    pub after: u32,
+}
+
+/// Answer to [`GetProof`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetProofAck {}
+
 /// The bill of a group. Provider to the group's parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -238,7 +272,7 @@ pub struct ChargeInfo {
     pub currency: String,
     /// What its chargers took, in the order of the chain.
     pub lines: Vec<ChargeInfoLine>,
-    /// What its outlets gave to others and to itself.
+    /// What its outlets gave to others and to itself, in the order of the chain.
     pub credits: Vec<CreditLine>,
 }
 
@@ -258,15 +292,42 @@ pub struct ChargeInfoLine {
     pub energy_wh: EnergyWh,
     /// What it costs.
     pub amount: MinorUnits,
-    /// Whether more than half of the voters confirmed its block.
-    pub is_final: bool,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
     /// Height of its block.
     pub height: u64,
     /// The header that proves it.
     pub header: Hash,
 }
 
-/// What the owner of a supply point is credited.
+/// How far a block is on its way to being final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Finality {
+    /// Too few voters have confirmed it so far.
+    Pending,
+    /// The dispute period is over, and too few voters have confirmed it: it is billed, may still
+    /// become final, and is never called so before.
+    Unconfirmed,
+    /// More than half of the voters that were not dormant confirmed it, and the dispute period is
+    /// over.
+    FinalAfterDormancy,
+    /// More than half of all voters confirmed it.
+    Final,
+}
+
+impl Finality {
+    /// Whether nobody can change the block any more, with or without the dormant.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Unconfirmed => false,
+            Self::FinalAfterDormancy | Self::Final => true,
+        }
+    }
+}
+
+/// What the owner of a supply point is credited for one charge. Who charged is not its business.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CreditLine {
@@ -274,10 +335,20 @@ pub struct CreditLine {
     pub supply_point: SupplyPointId,
     /// The outlet's name at its node.
     pub outlet: String,
+    /// When the charge began.
+    pub start: UnixSeconds,
+    /// When it ended.
+    pub end: UnixSeconds,
     /// Energy given.
     pub energy_wh: EnergyWh,
     /// What the owner gets for it.
     pub credit: MinorUnits,
+    /// Whether its block can still change, and who says so.
+    pub finality: Finality,
+    /// Height of its block.
+    pub height: u64,
+    /// The header that proves it.
+    pub header: Hash,
 }
 
 /// Answer to [`ChargeInfo`]: it was read.
@@ -348,6 +419,8 @@ calls! {
     Authorize => AuthorizeAck,
     RegisterSupplyPoint => RegisterSupplyPointAck,
     GetBlocks => GetBlocksAck,
+    GetHeaders => GetHeadersAck,
+    GetProof => GetProofAck,
     ChargeInfo => ChargeInfoAck,
 }
 

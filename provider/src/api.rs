@@ -1,7 +1,7 @@
 //! The operator API's bodies, which server and command line share.
 
-use protocol::message::{ChargeInfo, CreditLine};
-use protocol::{EnergyWh, Hash, IdTag, MinorUnits, PublicKey, SupplyPointId, UnixSeconds};
+use protocol::message::{ChargeInfo, CreditLine, Finality};
+use protocol::{EnergyWh, Hash, IdTag, MinorUnits, NodeId, PublicKey, SupplyPointId, UnixSeconds};
 use serde::{Deserialize, Serialize};
 
 /// `POST /v1/tokens`: asks for an enrolment token.
@@ -51,6 +51,8 @@ pub(crate) struct Bill {
     pub(crate) credits: Vec<CreditLine>,
     /// All of `credits`.
     pub(crate) credit: MinorUnits,
+    /// The part of `credit` in blocks that are not final.
+    pub(crate) pending_credit: MinorUnits,
 }
 
 /// Energy and what is owed for it.
@@ -73,10 +75,35 @@ pub(crate) struct BillLine {
     pub(crate) end: UnixSeconds,
     pub(crate) energy_wh: EnergyWh,
     pub(crate) amount: MinorUnits,
-    pub(crate) is_final: bool,
+    pub(crate) finality: Finality,
     /// Height and hash of the header that proves it.
     pub(crate) height: u64,
     pub(crate) header: Hash,
+}
+
+/// `GET /v1/evidence`: who is convicted of what.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Convictions {
+    pub(crate) convictions: Vec<Convicted>,
+}
+
+/// One conviction.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Convicted {
+    pub(crate) node: NodeId,
+    /// The group, where it is convicted as its parent.
+    pub(crate) group_id: Option<IdTag>,
+    /// Of what, for people.
+    pub(crate) offence: String,
+    /// What the evidence shows, for people.
+    pub(crate) proof: String,
+    /// Height and hash of the header that records the evidence.
+    pub(crate) height: u64,
+    pub(crate) header: Hash,
+    /// Canonical bytes of the evidence, in hexadecimal.
+    pub(crate) evidence: String,
 }
 
 /// Every answer that is no success.
@@ -94,16 +121,19 @@ impl Bill {
         outlet: impl Fn(SupplyPointId) -> String,
     ) -> Self {
         let (mut total, mut pending) = (Total::default(), Total::default());
+        let (mut credit, mut pending_credit) = (Total::default(), Total::default());
         for line in &info.lines {
             total.add(line.energy_wh, line.amount);
-            if !line.is_final {
+            if !line.finality.is_final() {
                 pending.add(line.energy_wh, line.amount);
             }
         }
-        let credit = info
-            .credits
-            .iter()
-            .fold(0, |sum: u64, line| sum.saturating_add(line.credit.0));
+        for line in &info.credits {
+            credit.add(line.energy_wh, line.credit);
+            if !line.finality.is_final() {
+                pending_credit.add(line.energy_wh, line.credit);
+            }
+        }
         let lines = info.lines.into_iter().map(|line| BillLine {
             outlet: outlet(line.supply_point),
             id_tag: line.id_tag,
@@ -112,7 +142,7 @@ impl Bill {
             end: line.end,
             energy_wh: line.energy_wh,
             amount: line.amount,
-            is_final: line.is_final,
+            finality: line.finality,
             height: line.height,
             header: line.header,
         });
@@ -124,7 +154,8 @@ impl Bill {
             total,
             pending,
             credits: info.credits,
-            credit: MinorUnits(credit),
+            credit: credit.amount,
+            pending_credit: pending_credit.amount,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ledger::Provider;
 use ledger::store::{Engine, StoreError};
 use ledger::tariff::in_words;
-use protocol::message::ChargeInfo;
-use protocol::{EnergyWh, GroupId, IdTag, SupplyPointId};
+use protocol::message::{ChargeInfo, CreditLine, Finality};
+use protocol::{EnergyWh, GroupId, Hash, IdTag, MinorUnits, SupplyPointId};
 use tokio::sync::oneshot;
 
 use crate::api::{Bill, BillLine};
@@ -36,6 +36,7 @@ pub(crate) async fn gather(
     group_id: IdTag,
 ) -> Result<Bill, BillError> {
     let (mut info, group, tip) = begin(engine, group_id).await?;
+    let now = crate::fanout::now().seconds();
     let mut from = 1;
     while from <= tip {
         let count = SLICE.min(tip - from + 1);
@@ -46,7 +47,7 @@ pub(crate) async fn gather(
         if !slice.is_empty() {
             info = look(engine, move |provider| {
                 for block in &slice {
-                    provider.add_to_bill(&mut info, group, block);
+                    provider.add_to_bill(&mut info, group, block, now);
                 }
                 info
             })
@@ -103,45 +104,45 @@ async fn look<T: Send + 'static>(
     seen.await.map_err(|_| BillError::Stopping)
 }
 
-/// The bill as a plain table for a terminal.
+/// The bill as plain tables for a terminal: what the group owes, then what it is credited.
 pub(crate) fn table(bill: &Bill) -> String {
+    let amount = |amount: MinorUnits| in_words(amount.0, &bill.currency);
+    let mut text = format!("Bill of group {}\n\n", bill.group_id.as_str());
     let header = [
         "idTag", "outlet", "start", "end", "kWh", "amount", "state", "block", "header",
     ];
     let mut rows = vec![header.map(str::to_owned)];
     rows.extend(bill.lines.iter().map(|line| row(line, &bill.currency)));
-    let mut text = format!("Bill of group {}\n\n", bill.group_id.as_str());
-    align(&mut text, &rows);
-    let amount = |amount| in_words(amount, &bill.currency);
-    let (total, pending) = (bill.total, bill.pending);
+    align(&mut text, &rows, [4, 5, 7]);
     let _ = writeln!(
         text,
         "\nTotal:   {} kWh, {}, of which pending {}{}",
-        kwh(total.energy_wh),
-        amount(total.amount.0),
-        amount(pending.amount.0),
+        kwh(bill.total.energy_wh),
+        amount(bill.total.amount),
+        amount(bill.pending.amount),
         attested(bill.voters),
     );
-    for credit in &bill.credits {
-        let _ = writeln!(
-            text,
-            "Credit:  {} ({}) gave {} kWh, {}",
-            credit.outlet,
-            credit.supply_point,
-            kwh(credit.energy_wh),
-            amount(credit.credit.0),
-        );
+    if !bill.credits.is_empty() {
+        text.push_str("\nCredited for charges at its outlets\n\n");
+        let header = [
+            "outlet", "start", "end", "kWh", "credit", "state", "block", "header",
+        ];
+        let mut rows = vec![header.map(str::to_owned)];
+        let credits = bill.credits.iter();
+        rows.extend(credits.map(|line| credit_row(line, &bill.currency)));
+        align(&mut text, &rows, [3, 4, 6]);
+        text.push('\n');
     }
-    let _ = writeln!(text, "Credits: {}", amount(bill.credit.0));
+    let _ = writeln!(
+        text,
+        "Credits: {}, of which pending {}",
+        amount(bill.credit),
+        amount(bill.pending_credit),
+    );
     text
 }
 
 fn row(line: &BillLine, currency: &str) -> [String; 9] {
-    let state = match line.is_final {
-        true => "final",
-        false => "pending",
-    };
-    let header: String = line.header.to_string().chars().take(16).collect();
     [
         line.id_tag.as_str().to_owned(),
         format!("{} ({})", line.outlet, line.supply_point),
@@ -149,10 +150,37 @@ fn row(line: &BillLine, currency: &str) -> [String; 9] {
         line.end.to_string(),
         kwh(line.energy_wh),
         in_words(line.amount.0, currency),
-        state.to_owned(),
+        state(line.finality).to_owned(),
         line.height.to_string(),
-        header,
+        short(&line.header),
     ]
+}
+
+fn credit_row(line: &CreditLine, currency: &str) -> [String; 8] {
+    [
+        format!("{} ({})", line.outlet, line.supply_point),
+        line.start.to_string(),
+        line.end.to_string(),
+        kwh(line.energy_wh),
+        in_words(line.credit.0, currency),
+        state(line.finality).to_owned(),
+        line.height.to_string(),
+        short(&line.header),
+    ]
+}
+
+fn state(finality: Finality) -> &'static str {
+    match finality {
+        Finality::Pending => "pending",
+        Finality::Unconfirmed => "unconfirmed",
+        Finality::FinalAfterDormancy => "final (voters dormant)",
+        Finality::Final => "final",
+    }
+}
+
+/// Enough of a hash to tell headers apart at a glance; the API gives all of it.
+fn short(header: &Hash) -> String {
+    header.to_string().chars().take(16).collect()
 }
 
 /// Exact, with three decimals.
@@ -169,16 +197,14 @@ fn attested(voters: u64) -> String {
     }
 }
 
-/// Columns that hold numbers are flush right.
-const NUMBERS: [usize; 3] = [4, 5, 7];
-
-fn align(text: &mut String, rows: &[[String; 9]]) {
+/// Writes rows with their columns aligned; those that hold `numbers` are flush right.
+fn align<const N: usize>(text: &mut String, rows: &[[String; N]], numbers: [usize; 3]) {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..9).map(|column| width(column).unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
     for row in rows {
         let cells = row.iter().zip(&widths).enumerate();
         let cells: Vec<String> = cells
-            .map(|(column, (cell, &width))| match NUMBERS.contains(&column) {
+            .map(|(column, (cell, &width))| match numbers.contains(&column) {
                 true => format!("{cell:>width$}"),
                 false => format!("{cell:<width$}"),
             })
@@ -190,12 +216,12 @@ fn align(text: &mut String, rows: &[[String; 9]]) {
 
 #[cfg(test)]
 mod tests {
-    use protocol::message::{ChargeInfoLine, CreditLine};
-    use protocol::{Hash, MinorUnits, UnixSeconds};
+    use protocol::UnixSeconds;
+    use protocol::message::ChargeInfoLine;
 
     use super::*;
 
-    fn line(tag: &str, energy: u64, amount: u64, is_final: bool) -> ChargeInfoLine {
+    fn line(tag: &str, energy: u64, amount: u64, finality: Finality) -> ChargeInfoLine {
         ChargeInfoLine {
             id_tag: IdTag::parse(tag).expect("printable"),
             supply_point: SupplyPointId(7),
@@ -203,7 +229,21 @@ mod tests {
             end: UnixSeconds(1_800_003_600),
             energy_wh: EnergyWh(energy),
             amount: MinorUnits(amount),
-            is_final,
+            finality,
+            height: 12,
+            header: Hash([0xab; 32]),
+        }
+    }
+
+    fn credit(energy: u64, credit: u64, finality: Finality) -> CreditLine {
+        CreditLine {
+            supply_point: SupplyPointId(7),
+            outlet: "garage".to_owned(),
+            start: UnixSeconds(1_800_000_000),
+            end: UnixSeconds(1_800_003_600),
+            energy_wh: EnergyWh(energy),
+            credit: MinorUnits(credit),
+            finality,
             height: 12,
             header: Hash([0xab; 32]),
         }
@@ -214,27 +254,26 @@ mod tests {
             group_id: IdTag::parse("FLEET").expect("printable"),
             currency: "EUR".to_owned(),
             lines: vec![
-                line("CAR-1", 11_000, 440, true),
-                line("LONGER-CAR", 5, 0, false),
-                line("CAR-1", 1_250, 50, false),
+                line("CAR-1", 11_000, 440, Finality::Final),
+                line("LONGER-CAR", 5, 0, Finality::Unconfirmed),
+                line("CAR-1", 1_250, 50, Finality::Pending),
             ],
-            credits: vec![CreditLine {
-                supply_point: SupplyPointId(7),
-                outlet: "garage".to_owned(),
-                energy_wh: EnergyWh(12_255),
-                credit: MinorUnits(368),
-            }],
+            credits: vec![
+                credit(11_005, 330, Finality::FinalAfterDormancy),
+                credit(1_250, 38, Finality::Pending),
+            ],
         };
         Bill::new(info, voters, |_| "garage".to_owned())
     }
 
     #[test]
-    fn a_bill_sums_all_and_pending_charges() {
+    fn a_bill_sums_all_and_pending_charges_and_credits() {
         let bill = bill(3);
         let sum = |total: crate::api::Total| (total.energy_wh.0, total.amount.0);
         assert_eq!(sum(bill.total), (12_255, 490));
         assert_eq!(sum(bill.pending), (1_255, 50));
         assert_eq!(bill.credit, MinorUnits(368));
+        assert_eq!(bill.pending_credit, MinorUnits(38));
     }
 
     #[test]
@@ -242,16 +281,27 @@ mod tests {
         let expected = "\
 Bill of group FLEET
 
-idTag       outlet      start                 end                      kWh    amount  state    block  header
-CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.000  4.40 EUR  final       12  abababababababab
-LONGER-CAR  garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   0.005  0.00 EUR  pending     12  abababababababab
-CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.50 EUR  pending     12  abababababababab
+idTag       outlet      start                 end                      kWh    amount  state        block  header
+CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.000  4.40 EUR  final           12  abababababababab
+LONGER-CAR  garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   0.005  0.00 EUR  unconfirmed     12  abababababababab
+CAR-1       garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.50 EUR  pending         12  abababababababab
 
 Total:   12.255 kWh, 4.90 EUR, of which pending 0.50 EUR (self-attested: 2 voters)
-Credit:  garage (7) gave 12.255 kWh, 3.68 EUR
-Credits: 3.68 EUR
+
+Credited for charges at its outlets
+
+outlet      start                 end                      kWh    credit  state                   block  header
+garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z  11.005  3.30 EUR  final (voters dormant)     12  abababababababab
+garage (7)  2027-01-15T08:00:00Z  2027-01-15T09:00:00Z   1.250  0.38 EUR  pending                    12  abababababababab
+
+Credits: 3.68 EUR, of which pending 0.38 EUR
 ";
         assert_eq!(table(&bill(2)), expected);
         assert!(!table(&bill(3)).contains("self-attested"));
+        let without = Bill {
+            credits: Vec::new(),
+            ..bill(3)
+        };
+        assert!(!table(&without).contains("Credited"));
     }
 }

@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
 use crate::state_dir::StateDir;
-use crate::{bill, run};
+use crate::{bill, evidence, run};
 
 /// The exit code for a wrong command line, as clap has it.
 const USAGE: u8 = 2;
@@ -45,6 +45,9 @@ enum Command {
     /// Shows the chain.
     #[command(subcommand)]
     Chain(ChainCommand),
+    /// Shows who is convicted of what.
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +105,18 @@ enum ChainCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum EvidenceCommand {
+    /// Prints the convictions in the chain.
+    List {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Prints JSON, with the evidence, instead of lines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// The whole program: reads `args` (the first is its name), does what they say, and tells errors in
 /// one line on stderr.
 ///
@@ -153,6 +168,11 @@ fn execute(command: Command, watch: Arc<dyn Watch>) -> Result<(), Error> {
         Command::Chain(ChainCommand::Show { config, json }) => {
             let found = client(&config.config)?.chain()?;
             show(json, &found, lines);
+            Ok(())
+        }
+        Command::Evidence(EvidenceCommand::List { config, json }) => {
+            let found = client(&config.config)?.evidence()?;
+            show(json, &found, evidence::lines);
             Ok(())
         }
     }

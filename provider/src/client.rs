@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use crate::api::{Bill, Chain, NewToken, Refusal, Token};
+use crate::api::{Bill, Chain, Convictions, NewToken, Refusal, Token};
 use crate::error::Error;
 use crate::state_dir::StateDir;
 
@@ -58,6 +58,10 @@ impl Client {
 
     pub(crate) fn chain(&self) -> Result<Chain, Error> {
         self.get("chain")
+    }
+
+    pub(crate) fn evidence(&self) -> Result<Convictions, Error> {
+        self.get("evidence")
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {

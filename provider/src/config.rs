@@ -4,11 +4,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ledger::tariff::FlatTariff;
+use protocol::Genesis;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
 /// The longest round: a day.
 const MAX_INTERVAL_S: u32 = 86_400;
+
+/// The shortest silence that makes a voter dormant where money is at stake: a day.
+const MIN_DORMANCY_S: u32 = 86_400;
+/// The shortest dispute period where money is at stake: an hour.
+const MIN_DISPUTE_PERIOD_S: u32 = 3_600;
+/// The longest of both: a year.
+const MAX_PERIOD_S: u32 = 365 * 86_400;
 
 /// Names this alike are taken for a slip of the pen (Jaro-Winkler, 1 is equal).
 const ALIKE: f64 = 0.8;
@@ -35,6 +43,10 @@ pub struct ChainConfig {
     pub interval_s: u32,
     /// How many groups other than the payer's witness a charge.
     pub witnesses: u8,
+    /// How long a voter may be silent and still count, in seconds.
+    pub dormancy_s: u32,
+    /// How long a block stays open to the silent before it may be final without them, in seconds.
+    pub dispute_period_s: u32,
     /// ISO 4217 code of every amount.
     pub currency: String,
     /// Whether simulated meters may be billed.
@@ -118,6 +130,8 @@ struct RawConfig {
 struct RawChain {
     interval_s: Raw,
     witnesses: Raw,
+    dormancy_s: Option<Raw>,
+    dispute_period_s: Option<Raw>,
     currency: Raw,
     test: Raw,
 }
@@ -189,7 +203,32 @@ struct File<'a> {
 
 impl File<'_> {
     fn chain(&self, raw: &RawChain) -> Result<ChainConfig, ConfigError> {
+        let test = self.read("test", &raw.test, "true or false", Value::as_bool)?;
+        let period = |key, raw: &Option<Raw>, shortest, default, accepted| match raw {
+            None => Ok(default),
+            Some(raw) => self.read(key, raw, accepted, |value| {
+                let seconds = u32::try_from(value.as_integer()?).ok()?;
+                let shortest = if test { 1 } else { shortest };
+                (shortest..=MAX_PERIOD_S)
+                    .contains(&seconds)
+                    .then_some(seconds)
+            }),
+        };
         Ok(ChainConfig {
+            dormancy_s: period(
+                "dormancy_s",
+                &raw.dormancy_s,
+                MIN_DORMANCY_S,
+                Genesis::DORMANCY_S,
+                "whole seconds from 86400 (a day) to 31536000 (a year), or from 1 with test = true",
+            )?,
+            dispute_period_s: period(
+                "dispute_period_s",
+                &raw.dispute_period_s,
+                MIN_DISPUTE_PERIOD_S,
+                Genesis::DISPUTE_PERIOD_S,
+                "whole seconds from 3600 (an hour) to 31536000 (a year), or from 1 with test = true",
+            )?,
             interval_s: self.read(
                 "interval_s",
                 &raw.interval_s,
@@ -216,7 +255,7 @@ impl File<'_> {
                         .map(|_| code.to_owned())
                 },
             )?,
-            test: self.read("test", &raw.test, "true or false", Value::as_bool)?,
+            test,
         })
     }
 
@@ -334,6 +373,8 @@ mod tests {
         let config = config.expect("the example is valid");
         assert_eq!(config.state_dir, Path::new("/var/lib/charge-provider"));
         assert_eq!(config.chain.interval_s, 900);
+        assert_eq!(config.chain.dormancy_s, 30 * 24 * 3_600);
+        assert_eq!(config.chain.dispute_period_s, 7 * 24 * 3_600);
         assert!(config.operator_listen.ip().is_loopback());
     }
 
@@ -342,6 +383,30 @@ mod tests {
         let text = EXAMPLE.replace("\"/var/lib/charge-provider\"", "\"state\"");
         let config = Config::parse(Path::new("/srv/a.toml"), &text).expect("valid");
         assert_eq!(config.state_dir, Path::new("/srv/state"));
+    }
+
+    #[test]
+    fn periods_may_be_left_out_and_are_short_on_a_test_chain_only() {
+        let read = |text: &str| Config::parse(Path::new("a.toml"), text).map(|c| c.chain);
+        let example = read(EXAMPLE).expect("valid");
+        let lines = ["dormancy_s = 2592000", "dispute_period_s = 604800"];
+        for line in lines {
+            let without = EXAMPLE.replace(line, "");
+            assert_ne!(without, EXAMPLE);
+            assert_eq!(read(&without).expect("valid"), example);
+        }
+        let shortest = |dormancy: u32, dispute: u32| {
+            EXAMPLE
+                .replace(lines[0], &format!("dormancy_s = {dormancy}"))
+                .replace(lines[1], &format!("dispute_period_s = {dispute}"))
+        };
+        assert!(read(&shortest(86_400, 3_600)).is_ok());
+        assert!(read(&shortest(1, 1)).is_err());
+        let test = shortest(1, 1).replace("test = false", "test = true");
+        let chain = read(&test).expect("valid");
+        assert_eq!((chain.dormancy_s, chain.dispute_period_s), (1, 1));
+        let none = shortest(0, 0).replace("test = false", "test = true");
+        assert!(read(&none).is_err());
     }
 
     #[test]
@@ -372,6 +437,16 @@ mod tests {
                 vec!["0", "86401", "-1", "\"900\"", "1.5"],
             ),
             ("witnesses", "witnesses = 8", vec!["256", "-1", "true"]),
+            (
+                "dormancy_s",
+                "dormancy_s = 2592000",
+                vec!["86399", "31536001", "-1", "\"30 days\"", "1.5"],
+            ),
+            (
+                "dispute_period_s",
+                "dispute_period_s = 604800",
+                vec!["3599", "31536001", "0", "\"7 days\"", "true"],
+            ),
             (
                 "currency",
                 "currency = \"EUR\"",

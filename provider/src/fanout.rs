@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ledger::provider::{Effect, Event, Input, JoinRefusal, LinkId};
 use ledger::store::{Store, Surroundings};
 use ledger::{Frame, Provider};
-use protocol::UnixMillis;
 use protocol::message::{JoinAck, Request, Response};
+use protocol::{NodeId, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 /// What may wait for one link. One more, and the link is closed: its node catches up when it is
@@ -33,6 +33,17 @@ pub(crate) enum Outgoing {
     Blocks {
         from: u64,
         count: u64,
+    },
+    /// Headers, in the same way.
+    Headers {
+        from: u64,
+        count: u64,
+    },
+    /// Receipt files of a node's charges, in the same way.
+    Proofs {
+        node: NodeId,
+        after: u32,
+        count: u32,
     },
 }
 
@@ -138,6 +149,13 @@ impl Surroundings<Provider> for Shell {
             }
             Effect::Send { link, frame } => (link, Outgoing::Frame(frame)),
             Effect::SendBlocks { link, from, count } => (link, Outgoing::Blocks { from, count }),
+            Effect::SendHeaders { link, from, count } => (link, Outgoing::Headers { from, count }),
+            Effect::SendProofs {
+                link,
+                node,
+                after,
+                count,
+            } => (link, Outgoing::Proofs { node, after, count }),
             Effect::Close { link } => return self.fanout.remove(link),
             Effect::Notify(event) => return tell(&event),
             // The engine keeps its alarm itself.
@@ -165,6 +183,9 @@ fn tell(event: &Event) {
         Event::Enrolled { node } => tracing::info!(%node, "node enrolled"),
         Event::GroupBlockRefused { group, reason } => {
             tracing::warn!(%group, reason, "group block refused; its charges are billed all the same");
+        }
+        Event::Convicted { node, offence } => {
+            tracing::warn!(%node, %offence, "evidence is in the chain");
         }
         Event::ProfileRefused { node, seq, reason } => {
             tracing::warn!(%node, seq, reason, "charge refused");

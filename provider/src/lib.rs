@@ -7,7 +7,8 @@
 //! - `fanout` carries the engine's decisions to the links;
 //! - `store` opens the state directory's database;
 //! - `operator` serves the operator API, `client` calls it for the command line;
-//! - `bill` adds a group's bill up and writes it as a table.
+//! - `bill` adds a group's bill up and writes it as a table;
+//! - `evidence` lists who is convicted of what.
 //!
 //! What it leaves out: TLS (put a proxy in front), tariffs other than flat ones, an operator's
 //! console.
@@ -29,6 +30,7 @@ mod cli;
 mod client;
 pub mod config;
 mod error;
+mod evidence;
 mod fanout;
 mod handshake;
 mod links;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ledger::frame::MAX_FRAME_BYTES;
 use ledger::provider::{Input, LinkId};
-use ledger::store::{Engine, Stopped};
+use ledger::store::{Engine, Stopped, StoreError};
 use ledger::{Frame, Provider};
 use protocol::link::{self, BinaryFrames, Connection, Decision, Event, IncomingCall, LinkOptions};
 use protocol::link::{Link, Responder};
@@ -304,6 +304,14 @@ async fn send(
         let goes_on = match next {
             Outgoing::Frame(frame) => link.send_binary(canonical(&*frame)).await.is_ok(),
             Outgoing::Blocks { from, count } => send_blocks(links, link, from, count).await,
+            Outgoing::Headers { from, count } => {
+                let read = move |blocks: &Blocks| blocks.headers(from, count);
+                send_all(links, link, read).await
+            }
+            Outgoing::Proofs { node, after, count } => {
+                let read = move |blocks: &Blocks| blocks.proofs(node, after, count);
+                send_all(links, link, read).await
+            }
             Outgoing::Reply { call, response } => {
                 if let Some(responder) = lock(open_calls).remove(&call) {
                     reply(responder, *response);
@@ -350,6 +358,30 @@ async fn send_blocks(links: &Links, link: &Link, from: u64, count: u64) -> bool 
             Err(_) => return false,
         };
         if link.send_binary(frame.to_vec()).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Sends the frames that `read` finds on the disk; `false` where the link is lost or the disk fails.
+async fn send_all(
+    links: &Links,
+    link: &Link,
+    read: impl FnOnce(&Blocks) -> Result<Vec<Frame>, StoreError> + Send + 'static,
+) -> bool {
+    let blocks = Arc::clone(&links.blocks);
+    let frames = match tokio::task::spawn_blocking(move || read(&blocks)).await {
+        Ok(Ok(frames)) => frames,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot read the chain");
+            return false;
+        }
+        // Only at the end of the process are such tasks cancelled.
+        Err(_) => return false,
+    };
+    for frame in frames {
+        if link.send_binary(canonical(&frame)).await.is_err() {
             return false;
         }
     }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::api::{Chain, NewToken, Refusal, Token};
 use crate::bill::{BillError, gather};
+use crate::evidence::{EvidenceError, list};
 use crate::state_dir::random;
 use crate::store::Blocks;
 
@@ -40,6 +41,7 @@ pub(crate) fn router(operator: Operator) -> Router {
         .route("/v1/tokens", post(create_token))
         .route("/v1/bills/{group}", get(bill))
         .route("/v1/chain", get(chain))
+        .route("/v1/evidence", get(evidence))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .layer(from_fn_with_state(Arc::clone(&operator), authorise))
         .with_state(operator)
@@ -131,6 +133,18 @@ async fn chain(State(operator): State<Arc<Operator>>) -> Response {
     match seen.await {
         Ok(chain) => Json(chain).into_response(),
         Err(_) => stopping(),
+    }
+}
+
+async fn evidence(State(operator): State<Arc<Operator>>) -> Response {
+    match list(&operator.engine, &operator.blocks).await {
+        Ok(convictions) => Json(convictions).into_response(),
+        Err(error @ EvidenceError::Stopping) => {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
+        }
+        Err(error @ EvidenceError::Store(_)) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledger::provider::{stored_blocks, stored_genesis};
+use ledger::provider::{stored_blocks, stored_genesis, stored_proofs};
 use ledger::store::{Store, StoreError};
 use ledger::{Block, Frame, Provider};
-use protocol::{Genesis, KeyPair, UnixSeconds, canonical};
+use protocol::{Genesis, KeyPair, NodeId, UnixSeconds, canonical};
 
 use crate::config::{ChainConfig, Config};
 use crate::error::Error;
@@ -60,6 +60,8 @@ fn genesis(key: &KeyPair, chain: &ChainConfig, now: UnixSeconds) -> Genesis {
         time: now,
         interval_s: chain.interval_s,
         witnesses: chain.witnesses,
+        dormancy_s: chain.dormancy_s,
+        dispute_period_s: chain.dispute_period_s,
         currency: chain.currency.clone(),
         test: chain.test,
     }
@@ -80,6 +82,16 @@ fn check_parameters(
             "witnesses",
             configured.witnesses.to_string(),
             stored.witnesses.to_string(),
+        ),
+        (
+            "dormancy_s",
+            configured.dormancy_s.to_string(),
+            stored.dormancy_s.to_string(),
+        ),
+        (
+            "dispute_period_s",
+            configured.dispute_period_s.to_string(),
+            stored.dispute_period_s.to_string(),
         ),
         (
             "currency",
@@ -148,5 +160,29 @@ impl Blocks {
         let mut blocks = Vec::new();
         stored_blocks(&self.store, from, count, |block| blocks.push(block))?;
         Ok(blocks)
+    }
+
+    /// Frames with the headers from `from` on, at most `count`. Reads the disk.
+    pub(crate) fn headers(&self, from: u64, count: u64) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        stored_blocks(&self.store, from, count, |block| {
+            frames.push(Frame::Header(Box::new(block.header)));
+        })?;
+        Ok(frames)
+    }
+
+    /// Frames with the receipt files of `node`'s charges above number `after`, at most `count`.
+    /// Reads the disk.
+    pub(crate) fn proofs(
+        &self,
+        node: NodeId,
+        after: u32,
+        count: u32,
+    ) -> Result<Vec<Frame>, StoreError> {
+        let mut frames = Vec::new();
+        stored_proofs(&self.store, node, after, count, |file| {
+            frames.push(Frame::Proof(file.to_bytes()));
+        })?;
+        Ok(frames)
     }
 }

@@ -307,7 +307,7 @@ impl Server {
         until(&format!("{charges} final charges of {group}"), || {
             let bill = self.bill(group)?;
             let lines = bill["lines"].as_array()?;
-            let is_final = lines.iter().all(|line| line["isFinal"] == true);
+            let is_final = lines.iter().all(|line| line["finality"] == "final");
             (lines.len() == charges && is_final).then_some(bill)
         })
     }

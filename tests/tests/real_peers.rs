@@ -143,6 +143,7 @@ fn a_python_charge_points_own_register_is_billed() {
     assert_eq!(bill["total"]["amount"], 306);
     assert_eq!(bill["lines"][0]["idTag"], "HOME-CAR");
     assert_eq!(bill["credits"][0]["credit"], credit(7_654));
+    assert_eq!(bill["credits"][0]["header"], bill["lines"][0]["header"]);
 }
 
 #[test]
@@ -295,10 +296,16 @@ fn a_fleets_van_at_a_households_outlet_is_billed_to_the_fleet_and_proven_by_a_re
         &format!("stop {transaction} 61250 VAN-1"),
         "StopTransaction",
     );
-    site.one_final_charge("fleet", 11_250);
+    let fleet = site.one_final_charge("fleet", 11_250);
     let household = site.provider.bill("household").expect("a bill");
     assert_eq!(household["lines"], json!([]));
+    assert_eq!(household["credits"].as_array().map(Vec::len), Some(1));
     assert_eq!(household["credits"][0]["energyWh"], 11_250);
+    assert_eq!(household["credits"][0]["finality"], "final");
+    assert_eq!(
+        household["credits"][0]["header"],
+        fleet["lines"][0]["header"]
+    );
     assert_eq!(household["credit"], credit(11_250));
 
     let file = site.household.state("receipts/charge-00000001.receipt");

@@ -1,7 +1,8 @@
-//! Act 4: who owes what, and who is credited.
+//! Who owes what, and who is credited.
 
 use std::collections::BTreeSet;
 
+use ledger::Block;
 use serde_json::{Value, json};
 
 use super::{Charge, kwh};
@@ -33,31 +34,32 @@ pub(super) async fn play(stage: &Stage, world: &World, charges: &[Charge]) -> an
 fn rows(stage: &Stage, bill: &Value) {
     let row = |text: String| stage.screen.tell(&Told::Row(&text));
     row(format!(
-        "{:<32}{:>14} owed {:>10} credited",
+        "{:<30}{:>13} owed{:>13} credited",
         text(&bill["groupId"]),
         eur(number(bill, "/total/amount")),
         eur(number(bill, "/credit")),
     ));
     for line in each(bill, "lines") {
-        row(format!(
-            "  {:<11}  {:<7} {:>11}   {:>10}  block {:<2} {}",
-            text(&line["idTag"]),
-            text(&line["outlet"]),
-            kwh(number(line, "/energyWh")),
-            eur(number(line, "/amount")),
-            number(line, "/height"),
-            short(&line["header"]),
-        ));
+        row(in_columns(text(&line["idTag"]), line, "/amount"));
     }
     for line in each(bill, "credits") {
-        row(format!(
-            "  {:<11}  {:<7} {:>11}  {:>26}",
-            "gave at",
-            text(&line["outlet"]),
-            kwh(number(line, "/energyWh")),
-            eur(number(line, "/credit")),
-        ));
+        row(in_columns("credit", line, "/credit"));
     }
+}
+
+fn in_columns(what: &str, line: &Value, money: &str) -> String {
+    format!(
+        "  {what:<11}  {:<6} {:>10} {:>9}  block {:<2} {}  {}",
+        text(&line["outlet"]),
+        kwh(number(line, "/energyWh")),
+        eur(number(line, money)),
+        number(line, "/height"),
+        short(&line["header"]),
+        match line["finality"].as_str() {
+            Some("finalAfterDormancy") => "final*",
+            other => other.unwrap_or_default(),
+        }
+    )
 }
 
 /// Each bill has exactly its group's charges: metered energy, recomputed price, a header that
@@ -101,14 +103,25 @@ fn is_proven(chain: &Chain, line: &Value, due: &[&Charge]) -> bool {
     let Some((block, in_chain)) = charge.and_then(|charge| chain.charge(&charge.hash())) else {
         return false;
     };
-    let (height, amount) = (number(line, "/height"), number(line, "/amount"));
-    height == block.header.body.height
-        && height <= chain.state().final_height
-        && line["header"] == block.header.hash().to_string()
+    let amount = number(line, "/amount");
+    names(chain, line, block)
         && amount == u64::from(in_chain.amount)
         && amount == price(number(line, "/energyWh"))
         && says_price(chain, in_chain.tariff, "payer", PRICE_PER_KWH_CENTS)
         && says_price(chain, in_chain.tariff, "owner", CREDIT_PER_KWH_CENTS)
+}
+
+/// Whether a line names that block, and rightly says that it is final.
+fn names(chain: &Chain, line: &Value, block: &Block) -> bool {
+    let height = number(line, "/height");
+    let finality = match height {
+        height if height <= chain.state().confirmed_height => "final",
+        height if height <= chain.state().final_height => "finalAfterDormancy",
+        _ => return false,
+    };
+    height == block.header.body.height
+        && line["header"] == block.header.hash().to_string()
+        && line["finality"] == finality
 }
 
 /// Whether the tariff's document in the chain names that price.
@@ -130,14 +143,19 @@ fn credited(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
     for (group, bill) in bills {
         let given: Vec<&Charge> = charges.iter().filter(|c| c.owner == *group).collect();
         let credit: u64 = given.iter().map(|charge| refund(charge.metered_wh)).sum();
-        let energy: u64 = given.iter().map(|charge| charge.metered_wh).sum();
-        let billed: u64 = each(bill, "credits")
-            .map(|line| number(line, "/energyWh"))
-            .sum();
+        let lines: Vec<&Value> = each(bill, "credits").collect();
+        let is_proven = |line: &&Value| {
+            stage
+                .wire
+                .chain(|chain| is_proven_credit(chain, line, &given))
+        };
         let in_chain = stage.wire.chain(|chain| credit_in_chain(chain, &given));
-        holds &= number(bill, "/credit") == credit && billed == energy && in_chain == Some(credit);
+        holds &= lines.len() == given.len()
+            && lines.iter().all(|line| is_proven(line) == Some(true))
+            && number(bill, "/credit") == credit
+            && in_chain == Some(credit);
         facts.push(json!({
-            "group": group, "energyWh": energy, "credit": credit, "inChain": in_chain,
+            "group": group, "credit": credit, "inChain": in_chain, "lines": lines,
         }));
     }
     stage.claim(&Claim {
@@ -147,6 +165,17 @@ fn credited(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
         holds,
         facts: json!(facts),
     });
+}
+
+/// Whether a line is the credit for one of the charges given, in the block that it names.
+fn is_proven_credit(chain: &Chain, line: &Value, given: &[&Charge]) -> bool {
+    let energy = number(line, "/energyWh");
+    let charge = given.iter().find(|charge| charge.metered_wh == energy);
+    let Some((block, in_chain)) = charge.and_then(|charge| chain.charge(&charge.hash())) else {
+        return false;
+    };
+    let credit = number(line, "/credit");
+    names(chain, line, block) && credit == u64::from(in_chain.credit) && credit == refund(energy)
 }
 
 /// What the chain's state credits the outlets of these charges with.
@@ -231,5 +260,5 @@ fn text(value: &Value) -> &str {
 }
 
 fn short(hash: &Value) -> String {
-    text(hash).chars().take(12).collect()
+    text(hash).chars().take(10).collect()
 }

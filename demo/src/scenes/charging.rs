@@ -1,4 +1,4 @@
-//! Act 2: three charges at two outlets, two of them the fleet's.
+//! Three charges at two outlets, two of them the fleet's.
 
 use anyhow::Context as _;
 use ledger::Frame;

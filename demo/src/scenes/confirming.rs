@@ -1,4 +1,4 @@
-//! Act 3: the round is sealed, verified, voted on, and final.
+//! The round is sealed, verified, voted on, and final.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,7 +106,7 @@ async fn is_final(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
             let height = |hash| Some(chain.charge(hash)?.0.header.body.height);
             let newest = hashes.iter().map(height).max()??;
             let state = chain.state();
-            if state.final_height < newest {
+            if state.confirmed_height < newest {
                 return None;
             }
             let ballots = chain.blocks().iter().flat_map(|block| &block.body.ballots);
@@ -120,7 +120,7 @@ async fn is_final(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
                 })
                 .collect();
             Some(json!({
-                "height": newest, "finalHeight": state.final_height, "voters": state.groups.len(),
+                "height": newest, "voters": state.groups.len(),
                 "ballots": ballots,
             }))
         });
@@ -167,8 +167,10 @@ async fn same_state(stage: &Stage, world: &World) -> anyhow::Result<()> {
     });
     stage.claim(&Claim {
         name: "same-state",
-        says: format!("provider, A, B, C and the demo itself come to one state: {short}…"),
-        why: "nobody takes anybody's word: each applies every block",
+        says: format!(
+            "provider, A, C and the demo come to the state that B's header names: {short}…"
+        ),
+        why: "nobody takes anybody's word: whoever votes applies every block",
         holds: is_one_state(&facts) && refused == Some(Vec::new()),
         facts: json!({"states": facts, "refused": refused}),
     });

@@ -1,4 +1,4 @@
-//! Act 1: a provider, three gateways, two groups.
+//! A provider, three gateways, three groups.
 
 use serde_json::{Value, json};
 

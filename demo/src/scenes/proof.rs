@@ -1,4 +1,4 @@
-//! Act 5: a receipt, checked by a process of its own that has no network, and the same receipt
+//! A receipt, checked by a process of its own that has no network, and the same receipt
 //! with one byte changed.
 
 use std::path::Path;

@@ -155,5 +155,7 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::GroupBlock(_) => "GroupBlock",
         Frame::Block(_) => "Block",
         Frame::Ballot(_) => "Ballot",
+        Frame::Header(_) => "Header",
+        Frame::Proof(_) => "Proof",
     }
 }

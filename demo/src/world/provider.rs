@@ -77,6 +77,8 @@ impl Provider {
 
 fn configuration(pace: &Pace) -> String {
     let interval_s = pace.interval_s;
+    // Short enough to see the end of a silence.
+    let (dormancy_s, dispute_period_s) = (2 * interval_s, interval_s);
     format!(
         "state_dir = \"{STATE}\"\n\
          listen = \"127.0.0.1:0\"\n\
@@ -84,6 +86,8 @@ fn configuration(pace: &Pace) -> String {
          [chain]\n\
          interval_s = {interval_s}\n\
          witnesses = 8\n\
+         dormancy_s = {dormancy_s}\n\
+         dispute_period_s = {dispute_period_s}\n\
          currency = \"EUR\"\n\
          test = true\n\
          [tariff]\n\

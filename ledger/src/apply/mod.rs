@@ -4,13 +4,14 @@
 mod ballots;
 mod charges;
 mod group_blocks;
+mod header;
 mod records;
 
-use protocol::{GroupId, Hash, NodeId, PublicKey, Signed};
+use protocol::{GroupId, Hash, NodeId, PublicKey};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
-use crate::state::State;
+use crate::state::{OpenHeader, State};
 
 pub use ballots::check_ballot;
 pub use charges::{check_content, check_profile};
@@ -18,6 +19,7 @@ pub use group_blocks::check_group_block;
 pub use records::check_grant;
 
 pub(crate) use charges::book;
+pub(crate) use header::Edge;
 pub(crate) use records::{apply_record, grant_account};
 
 use ballots::apply_ballots;
@@ -52,6 +54,9 @@ pub enum Invalid {
     /// A second block for a round holds more than ballots.
     #[error("round {0} has its block already; only ballots may follow")]
     RoundTaken(u64),
+    /// A block without entries that makes nothing final either.
+    #[error("it is empty and makes no earlier block final")]
+    Empty,
     /// A root or a count that differs from what it covers.
     #[error("the header's {0} does not match")]
     Mismatch(&'static str),
@@ -62,7 +67,7 @@ pub enum Invalid {
     #[error("{0} are not strictly sorted")]
     Order(&'static str),
     /// A number that is in use, or not the next.
-    #[error("{0} is enrolled already or not the next number")]
+    #[error("{0} is in the chain already or not the next number")]
     Taken(&'static str),
     /// A reference to what the chain does not know.
     #[error("{0} is unknown")]
@@ -83,6 +88,9 @@ pub enum Invalid {
     /// A charge that nobody has a vote on.
     #[error("it holds charges, and no group was enrolled before it that could vote on them")]
     NoVoters,
+    /// Evidence that proves nothing.
+    #[error("the evidence in it proves nothing")]
+    Evidence,
     /// A ballot that is none for this chain, or says nothing new.
     #[error("the ballot of group {0} is not for this chain or says nothing new")]
     Ballot(GroupId),
@@ -127,7 +135,7 @@ pub enum ChargeFault {
 /// `Invalid`: the block is no successor of this state, whoever signed it.
 pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
     let header = &block.header.body;
-    check_header(state, &block.header)?;
+    Edge::of(state).check_next(&block.header)?;
     check_counts(header, &block.body)?;
     check_round(state, header, &block.body)?;
     let next = advance(state, header, &block.body)?;
@@ -156,9 +164,23 @@ pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<Sta
     // After the charges: whether one is valid must not hang on how late its block is sealed.
     drop_old_grants(&mut next);
     // The new header is open, too; its hash is filled in when it is known.
-    next.open.push_back(Hash::ZERO);
+    next.open.push_back(OpenHeader {
+        hash: Hash::ZERO,
+        time: header.time,
+    });
     finality::advance(&mut next);
+    check_purpose(state, &next, body)?;
     Ok(next)
+}
+
+/// An empty block has one purpose: to carry the time at which an earlier header is final without
+/// the dormant. Without that bound a provider could seal them without end.
+fn check_purpose(state: &State, next: &State, body: &Body) -> Result<(), Invalid> {
+    let newest_final = next.final_height.min(state.height);
+    if body.is_empty() && newest_final <= state.final_height {
+        return Err(Invalid::Empty);
+    }
+    Ok(())
 }
 
 /// Fills in what only the finished header tells.
@@ -166,38 +188,11 @@ pub(crate) fn finish(mut next: State, header: &Header) -> State {
     let hash = header.hash();
     next.tip = hash;
     next.log.push(crate::merkle::leaf_hash(&hash.0));
-    *next
-        .open
+    next.open
         .back_mut()
-        .expect("the newest header is always open") = hash;
+        .expect("the newest header is always open")
+        .hash = hash;
     next
-}
-
-fn check_header(state: &State, signed: &Signed<Header>) -> Result<(), Invalid> {
-    let header = &signed.body;
-    if header.version != VERSION {
-        return Err(Invalid::Version(header.version));
-    }
-    let expected = state.height + 1;
-    if header.height != expected {
-        return Err(Invalid::Height {
-            expected,
-            found: header.height,
-        });
-    }
-    if header.previous != state.tip {
-        return Err(Invalid::Previous);
-    }
-    if header.time < state.time || header.round < state.round {
-        return Err(Invalid::Backwards);
-    }
-    signed
-        .verify(&state.genesis.provider_key, &state.chain_id())
-        .map_err(|_| Invalid::Signature("the header"))?;
-    if header.log_root != state.log.root() {
-        return Err(Invalid::Mismatch("log root"));
-    }
-    Ok(())
 }
 
 fn check_counts(header: &Header, body: &Body) -> Result<(), Invalid> {

@@ -2,11 +2,12 @@
 
 use protocol::{
     ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, SignedGrant, SupplyPointId,
-    TariffId,
+    TariffId, canonical,
 };
 
 use super::{Invalid, parent_key};
 use crate::block::Record;
+use crate::evidence::{Conviction, Evidence};
 use crate::state::{
     ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
 };
@@ -24,6 +25,7 @@ pub(crate) fn apply_record(state: &mut State, record: &Record) -> Result<(), Inv
         } => enrol_supply_point(state, *supply_point, *node, *owner, *meter),
         Record::RegisterCharger { charger, group } => register_charger(state, *charger, *group),
         Record::Grant(grant) => add_grant(state, grant),
+        Record::Evidence(evidence) => convict(state, evidence),
     }
 }
 
@@ -121,6 +123,20 @@ fn add_grant(state: &mut State, grant: &SignedGrant) -> Result<(), Invalid> {
         return Err(Invalid::Taken("the grant"));
     }
     state.grants.insert(grant.body.id(), grant_account(grant));
+    Ok(())
+}
+
+fn convict(state: &mut State, evidence: &Evidence) -> Result<(), Invalid> {
+    let (offence, node) = evidence.check(state).ok_or(Invalid::Evidence)?;
+    if state.convictions.contains_key(&offence) {
+        return Err(Invalid::Taken("the conviction"));
+    }
+    let conviction = Conviction {
+        node,
+        height: state.height,
+        evidence: Hash::of(&canonical(evidence)),
+    };
+    state.convictions.insert(offence, conviction);
     Ok(())
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuthAck, Register,
-    RegisterAck, RegisterSupplyPoint, Request, Response, Status,
+    Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, CheckAuthAck, Register, RegisterAck,
+    RegisterSupplyPoint, Request, Response, Status,
 };
 use protocol::{
-    ChargerId, Grant, GroupId, IdTag, NodeId, Salt, Signed, SignedGrant, UnixMillis, UnixSeconds,
+    ChargerId, Grant, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
+    UnixSeconds,
 };
 
 use super::{Effect, Event, MeasuredCharge, Node, Pending, disk};
@@ -41,6 +42,7 @@ pub(super) struct KnownCharger {
     pub(super) group: GroupId,
     pub(super) group_id: IdTag,
     pub(super) parent: NodeId,
+    pub(super) parent_key: PublicKey,
     pub(super) salt: Option<Salt>,
     // The newest last. Older ones are kept for charges that began under them.
     pub(super) grants: Vec<SignedGrant>,
@@ -185,11 +187,16 @@ impl Node {
             group: registration.group,
             group_id: registration.group_id,
             parent: registration.parent,
+            parent_key: registration.parent_key,
             salt: registration.salt,
         };
+        let is_parent = Some(known.parent) == self.id;
         self.persist(disk::charger(id_tag, &known));
         self.known.chargers.insert(id_tag.clone(), known);
         self.known.told.remove(id_tag);
+        if is_parent {
+            self.become_full();
+        }
         self.answer_or_ask(now, id_tag);
     }
 
@@ -227,11 +234,16 @@ impl Node {
     /// the chain tells who that is.
     pub(super) fn is_grant_for(&self, known: &KnownCharger, grant: &SignedGrant) -> bool {
         let is_named = grant.body.charger == known.charger && grant.body.group == known.group;
-        let Some(state) = self.state() else {
+        let Some(chain_id) = self.chain_id() else {
             return false;
         };
-        let key = parent_key(state, known.group);
-        is_named && key.is_none_or(|key| grant.verify(&key, &state.chain_id()).is_ok())
+        let key = match self.state() {
+            Some(state) => parent_key(state, known.group),
+            // Without the state the provider's word has to do. A false one costs this node's
+            // charge its place in the chain: every full node looks for itself.
+            None => Some(known.parent_key),
+        };
+        is_named && key.is_none_or(|key| grant.verify(&key, &chain_id).is_ok())
     }
 
     /// A charge that began before its group granted anything is for the operator to judge.
@@ -352,7 +364,11 @@ impl Node {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
             }
             Request::ChargeInfo(info) => Some(self.billed(info)),
-            Request::Register(_) | Request::RegisterSupplyPoint(_) | Request::GetBlocks(_) => None,
+            Request::Register(_)
+            | Request::RegisterSupplyPoint(_)
+            | Request::GetBlocks(_)
+            | Request::GetHeaders(_)
+            | Request::GetProof(_) => None,
         };
         self.effect(Effect::Reply { call, response });
     }
@@ -370,13 +386,12 @@ impl Node {
         }
     }
 
-    /// The provider bills a group of ours: every line must be in our chain.
+    /// The provider bills a group of ours: every line and credit must be in our chain.
     fn billed(&mut self, info: &ChargeInfo) -> Response {
-        let chain = self.chain.as_ref();
-        let is_ours = |line: &ChargeInfoLine| {
-            chain.is_some_and(|chain| chain.holds(line.height, &line.header))
-        };
-        let event = match info.lines.iter().all(is_ours) {
+        let lines = info.lines.iter().map(|line| (line.height, &line.header));
+        let credits = info.credits.iter().map(|line| (line.height, &line.header));
+        let is_ours = |(height, header)| self.kept.holds(height, header);
+        let event = match lines.chain(credits).all(is_ours) {
             true => Event::Billed(Box::new(info.clone())),
             false => Event::FalseBill,
         };

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, SupplyPointId, UnixMillis};
+use protocol::{
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, Signed, SupplyPointId, UnixMillis,
+};
 
 use super::authorize::{Known, KnownCharger};
-use super::chain::{Chain, Vote};
+use super::blocks::{Blocks, Vote};
+use super::headers::Headers;
+use super::kept::Kept;
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
 use super::{Node, NodeConfig};
-use crate::block::Block;
+use crate::block::{Block, Header};
 use crate::frame::SealedGroup;
 use crate::store::{Store, StoreError, Table, Write};
 
@@ -18,6 +22,10 @@ use crate::store::{Store, StoreError, Table, Write};
 const NODE: Table = Table("node");
 /// Blocks by height.
 pub(super) const BLOCKS: Table = Table("blocks");
+/// Headers by height, of a node that keeps no blocks.
+const HEADERS: Table = Table("headers");
+/// Registers at the ends of charges that have left the outbox, of a node that keeps no blocks.
+const REGISTERS: Table = Table("registers");
 /// Charges that are not final, by the order they were measured in.
 pub(super) const OUTBOX: Table = Table("outbox");
 /// Names of the newest charges that have left the outbox, by the same order.
@@ -27,11 +35,17 @@ pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
 const GROUP_BLOCKS: Table = Table("group_blocks");
+/// Invalid blocks by their hash.
 const PROOFS: Table = Table("proofs");
+/// Evidence files against the provider by the height of the block that they are about.
+const EVIDENCE: Table = Table("evidence");
 
 const GENESIS_KEY: &[u8] = b"genesis";
 const ID_KEY: &[u8] = b"id";
 const VOTE_KEY: &[u8] = b"vote";
+const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
+const LAST_PROFILE_KEY: &[u8] = b"last_profile";
+const STOPPED_KEY: &[u8] = b"stopped";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -54,6 +68,28 @@ pub(super) fn vote(vote: &Vote) -> Write {
 
 pub(super) fn block(block: &Block) -> Write {
     Write::put(BLOCKS, block.header.body.height.to_be_bytes(), block)
+}
+
+pub(super) fn header(header: &Signed<Header>) -> Write {
+    Write::put(HEADERS, header.body.height.to_be_bytes(), header)
+}
+
+pub(super) fn forget_header(height: u64) -> Write {
+    Write::delete(HEADERS, height.to_be_bytes())
+}
+
+pub(super) fn keeps_blocks() -> Write {
+    Write::put(NODE, KEEPS_BLOCKS_KEY, &true)
+}
+
+/// Number and hash of the newest profile that has left the outbox of a node without blocks.
+pub(super) fn last_profile(last: &(u32, Hash)) -> Write {
+    Write::put(NODE, LAST_PROFILE_KEY, last)
+}
+
+pub(super) fn register(supply_point: SupplyPointId, register: EnergyWh) -> Write {
+    let entry = (supply_point, register);
+    Write::put(REGISTERS, supply_point.0.to_be_bytes(), &entry)
 }
 
 pub(super) fn charge(charge: &Charge) -> Write {
@@ -96,6 +132,30 @@ pub(super) fn proof(block: &Block) -> Write {
     Write::put(PROOFS, Hash::of(&bytes).0, block)
 }
 
+/// Why nothing is built on the chain any more; a restart does not change that.
+pub(super) fn stopped(reason: &String) -> Write {
+    Write::put(NODE, STOPPED_KEY, reason)
+}
+
+pub(super) fn evidence(height: u64, file: &Vec<u8>) -> Write {
+    Write::put(EVIDENCE, height.to_be_bytes(), file)
+}
+
+/// The evidence files in a store, by the height of the block that they are about.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_evidence(
+    store: &Store,
+    mut take: impl FnMut(u64, Vec<u8>),
+) -> Result<(), StoreError> {
+    store.for_each(EVIDENCE, |key, file: Vec<u8>| {
+        if let Ok(height) = key.try_into() {
+            take(u64::from_be_bytes(height), file);
+        }
+    })
+}
+
 /// Drops a receipt file from the store, once it is safe elsewhere.
 #[must_use]
 pub fn forget_receipt(seq: u32) -> Write {
@@ -134,18 +194,13 @@ impl Node {
     pub fn load(key: KeyPair, config: NodeConfig, store: &Store) -> Result<Self, StoreError> {
         let id: Option<NodeId> = store.get(NODE, ID_KEY)?;
         let outbox = Outbox::restore(store.all(OUTBOX)?, store.all(TAKEN)?);
-        let mut chain = stored_genesis(store)?.map(Chain::new);
-        if let Some(chain) = &mut chain {
-            let mut needed = None;
-            store.for_each(BLOCKS, |_, block: Block| {
-                let is_ours = outbox.is_in(&block);
-                if is_ours && needed.is_none() {
-                    needed = Some(block.header.body.height);
-                }
-                chain.replay(block, is_ours, needed);
-            })?;
-            chain.vote = store.get(NODE, VOTE_KEY)?;
-        }
+        let kept = match stored_genesis(store)? {
+            None => Kept::Nothing,
+            Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
+                Kept::Blocks(Box::new(stored_blocks(genesis, &outbox, store)?))
+            }
+            Some(genesis) => Kept::Headers(Box::new(stored_headers(genesis, store)?)),
+        };
         let mut rounds = Rounds::default();
         for last in store.all::<LastSealed>(GROUP_BLOCKS)? {
             rounds.restore(last);
@@ -153,7 +208,8 @@ impl Node {
         let mut node = Self {
             key,
             config,
-            chain,
+            kept,
+            stopped: store.get(NODE, STOPPED_KEY)?,
             id,
             is_linked: false,
             known: Known::restore(store.all(CHARGERS)?),
@@ -165,7 +221,10 @@ impl Node {
             rounds,
             asked: BTreeSet::new(),
             deferred: BTreeMap::new(),
-            provider_seq: 0,
+            provider_last: (0, Hash::ZERO),
+            signed_last: store
+                .get(NODE, LAST_PROFILE_KEY)?
+                .unwrap_or((0, Hash::ZERO)),
             now: UnixMillis(0),
             steps: VecDeque::new(),
         };
@@ -173,4 +232,27 @@ impl Node {
         node.find_charges_in_chain();
         Ok(node)
     }
+}
+
+fn stored_blocks(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, StoreError> {
+    let mut blocks = Blocks::new(genesis);
+    let mut needed = None;
+    store.for_each(BLOCKS, |_, block: Block| {
+        let is_ours = outbox.is_in(&block);
+        if is_ours && needed.is_none() {
+            needed = Some(block.header.body.height);
+        }
+        blocks.replay(block, is_ours, needed);
+    })?;
+    blocks.vote = store.get(NODE, VOTE_KEY)?;
+    Ok(blocks)
+}
+
+fn stored_headers(genesis: Genesis, store: &Store) -> Result<Headers, StoreError> {
+    let mut headers = Headers::new(genesis);
+    store.for_each(HEADERS, |_, header: Signed<Header>| headers.replay(&header))?;
+    for (supply_point, register) in store.all(REGISTERS)? {
+        headers.restore_register(supply_point, register);
+    }
+    Ok(headers)
 }

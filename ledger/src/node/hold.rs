@@ -9,7 +9,7 @@ use crate::frame::MAX_DETAIL_BYTES;
 impl Node {
     /// A node restored from a backup would sign old numbers again and bill old charges twice.
     pub(super) fn compare_last_seq(&mut self, provider: u32) {
-        let here = self.last_profile().map_or(0, |(seq, _)| seq);
+        let (here, _) = self.own_last_profile();
         if provider <= here {
             return;
         }

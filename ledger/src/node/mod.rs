@@ -5,11 +5,14 @@
 //! on it.
 
 mod authorize;
-mod chain;
+mod blocks;
 mod disk;
+mod headers;
 mod hold;
+mod kept;
 mod outbox;
 mod parent;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,12 +22,15 @@ use protocol::{
     EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
 };
 
+use crate::evidence::Offence;
 use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-use chain::Chain;
-pub use disk::{forget_receipt, stored_genesis, stored_receipts};
+pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
+use headers::Headers;
+use kept::Kept;
+pub use kept::Progress;
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 
@@ -171,6 +177,15 @@ pub enum Event {
         height: u64,
         /// The rule.
         reason: String,
+        /// An [`EvidenceFile`](crate::EvidenceFile), where few bytes prove it.
+        evidence: Option<Vec<u8>>,
+    },
+    /// A block records evidence.
+    Convicted {
+        /// The node that is convicted.
+        node: NodeId,
+        /// Of what.
+        offence: Offence,
     },
     /// The provider broke a promise: a witnessed charge is not in its round's block.
     BrokenReceipt {
@@ -178,6 +193,15 @@ pub enum Event {
         height: u64,
         /// Hash of the charge's profile.
         profile: Hash,
+        /// An [`EvidenceFile`](crate::EvidenceFile), where few bytes prove it.
+        evidence: Option<Vec<u8>>,
+    },
+    /// The provider signed two headers for one height.
+    TwoHeaders {
+        /// The height.
+        height: u64,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Option<Vec<u8>>,
     },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
@@ -202,7 +226,9 @@ pub enum Event {
 pub struct Node {
     key: KeyPair,
     config: NodeConfig,
-    chain: Option<Chain>,
+    kept: Kept,
+    // Why nothing is built on the chain any more, where the provider broke a rule.
+    stopped: Option<String>,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
@@ -212,8 +238,10 @@ pub struct Node {
     asked: BTreeSet<Pending>,
     // Calls that failed, and when they may be made again.
     deferred: BTreeMap<Pending, UnixMillis>,
-    // The newest profile number the provider told when the link came up.
-    provider_seq: u32,
+    // Number and hash of this node's newest profile, as the provider told when the link came up.
+    provider_last: (u32, Hash),
+    // The same of the newest one that this node signed, where neither outbox nor blocks tell it.
+    signed_last: (u32, Hash),
     now: UnixMillis,
     steps: VecDeque<Step<Effect>>,
 }
@@ -227,7 +255,8 @@ enum Pending {
     Register(IdTag),
     Authorize(IdTag),
     Outlet(String),
-    Blocks,
+    Chain,
+    Proof,
 }
 
 impl Node {
@@ -235,12 +264,6 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> Option<NodeId> {
         self.id
-    }
-
-    /// The chain as this node verified it, once it knows one.
-    #[must_use]
-    pub fn state(&self) -> Option<&crate::state::State> {
-        self.chain.as_ref().map(|chain| &chain.state)
     }
 
     /// Charges that are not final yet, in the order they were measured.
@@ -285,19 +308,22 @@ impl Node {
     }
 
     fn link_up(&mut self, now: UnixMillis, genesis: Genesis, ack: &JoinAck) {
-        match &self.chain {
-            Some(chain) if chain.state.genesis != genesis => return,
+        match self.kept.genesis() {
+            Some(known) if *known != genesis => return,
             Some(_) => {}
             None => {
                 self.persist(disk::genesis(&genesis));
-                self.chain = Some(Chain::new(genesis));
+                self.kept = Kept::Headers(Box::new(Headers::new(genesis)));
             }
+        }
+        if let Some(genesis) = self.kept.genesis() {
+            self.rounds.begin_after(genesis.round_at(now));
         }
         // A new link ends the old one, whether or not that was told.
         self.link_down();
         self.is_linked = true;
         self.deferred.clear();
-        self.provider_seq = ack.last_seq;
+        self.provider_last = (ack.last_seq, ack.last_profile);
         if self.id != Some(ack.node) {
             self.id = Some(ack.node);
             self.persist(disk::node(ack.node));
@@ -305,6 +331,7 @@ impl Node {
         self.compare_last_seq(ack.last_seq);
         self.register_configured();
         self.catch_up(ack.tip);
+        self.ask_for_proofs();
         self.repeat_ballots();
         self.repeat_group_blocks();
         self.outbox.forget_sending();
@@ -323,6 +350,8 @@ impl Node {
             Frame::Refused { seq, reason } => self.refused(seq, reason),
             Frame::Witness(witnessed) => self.witness(now, witnessed),
             Frame::Block(block) => self.block(now, *block),
+            Frame::Header(header) => self.header(now, *header),
+            Frame::Proof(file) => self.proof(file),
             // These travel towards the provider only; from it they mean nothing.
             Frame::Profile(_) | Frame::ProfileAck(_) | Frame::GroupBlock(_) | Frame::Ballot(_) => {}
         }
@@ -360,14 +389,21 @@ impl Node {
                 }
             }
             (Request::GetBlocks(asked), response) => {
-                // An answer that brought no block is as good as none: asking again at once would
-                // never end.
-                let has_come = self.state().is_some_and(|state| state.height >= asked.from);
-                self.called(Pending::Blocks, has_come);
-                if let Some(Response::GetBlocks(ack)) = response {
-                    self.catch_up(ack.tip);
-                }
-                self.vote(now);
+                let tip = match response {
+                    Some(Response::GetBlocks(ack)) => Some(ack.tip),
+                    _ => None,
+                };
+                self.chain_came(now, asked.from, tip);
+            }
+            (Request::GetHeaders(asked), response) => {
+                let tip = match response {
+                    Some(Response::GetHeaders(ack)) => Some(ack.tip),
+                    _ => None,
+                };
+                self.chain_came(now, asked.from, tip);
+            }
+            (Request::GetProof(_), response) => {
+                self.called(Pending::Proof, response.is_some());
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }

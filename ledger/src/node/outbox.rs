@@ -10,8 +10,9 @@ use protocol::{
 
 use super::authorize::KnownCharger;
 use super::hold::unbillable;
+use super::kept::Kept;
 use super::{Event, MeasuredCharge, Node, disk};
-use crate::frame::{Frame, Submission};
+use crate::frame::{Frame, Submission, Witnessed};
 
 /// Names of final charges kept. One older than all of them, reported again, is held because its
 /// outlet's register has passed it.
@@ -101,6 +102,21 @@ impl Outbox {
         self.charges
             .values_mut()
             .find(|charge| charge.profile().is_some_and(|p| p.body.seq == seq))
+    }
+
+    /// The lowest number of a charge whose promised round is `round` or earlier.
+    pub(super) fn oldest_promised(&self, round: u64) -> Option<u32> {
+        let promised = self
+            .charges
+            .values()
+            .filter_map(|charge| match &charge.stage {
+                Stage::Signed {
+                    receipt: Some(receipt),
+                    ..
+                } if receipt.body.round <= round => Some(receipt.body.seq),
+                _ => None,
+            });
+        promised.min()
     }
 
     fn last_signed(&self) -> Option<&SignedProfile> {
@@ -194,7 +210,7 @@ impl Node {
         let (Some(id), Some((last_seq, previous))) = (self.id, self.last_profile()) else {
             return false;
         };
-        if last_seq < self.provider_seq {
+        if last_seq < self.provider_last.0 {
             // Our chain is behind; the number may be taken.
             return false;
         }
@@ -220,9 +236,13 @@ impl Node {
             grant: grant.body.id(),
             detail: Hash::of(&measured.detail),
         };
-        let chain_id = self.chain_id().expect("last_profile came from the chain");
+        let Some(chain_id) = self.chain_id() else {
+            return false;
+        };
+        let profile = Signed::new(profile, &self.key, &chain_id);
+        self.signed_last = (seq, profile.hash());
         let stage = Stage::Signed {
-            profile: Box::new(Signed::new(profile, &self.key, &chain_id)),
+            profile: Box::new(profile),
             grant: Box::new(grant),
             receipt: None,
         };
@@ -262,31 +282,43 @@ impl Node {
         true
     }
 
-    /// Number and hash of this node's newest profile, signed or in the chain.
-    pub(super) fn last_profile(&self) -> Option<(u32, Hash)> {
-        let state = &self.chain.as_ref()?.state;
-        let in_chain = state
-            .nodes
-            .get(&self.id?)
-            .map_or((0, Hash::ZERO), |node| (node.last_seq, node.last_profile));
-        let signed = self.outbox.last_signed();
-        let signed = signed.map(|profile| (profile.body.seq, profile.hash()));
-        Some(
-            signed
-                .filter(|(seq, _)| *seq > in_chain.0)
-                .unwrap_or(in_chain),
-        )
+    /// Number and hash of this node's newest profile. `None` before there is a chain.
+    fn last_profile(&self) -> Option<(u32, Hash)> {
+        let own = self.own_last_profile();
+        match &self.kept {
+            Kept::Nothing => None,
+            // What the provider told on this link has to do; a false answer costs this node's
+            // charges their place in the chain, and nobody else anything.
+            Kept::Headers(_) => Some(later(self.provider_last, own)),
+            Kept::Blocks(_) => Some(own),
+        }
+    }
+
+    /// The same, as far as this node knows by itself.
+    pub(super) fn own_last_profile(&self) -> (u32, Hash) {
+        let account = self.state().and_then(|state| state.nodes.get(&self.id?));
+        let in_chain = account.map(|node| (node.last_seq, node.last_profile));
+        let waiting = self.outbox.last_signed();
+        let waiting = waiting.map(|profile| (profile.body.seq, profile.hash()));
+        let known = in_chain.into_iter().chain(waiting);
+        known.fold(self.signed_last, later)
     }
 
     /// The register at the end of the newest charge at `supply_point`.
     fn last_register(&self, supply_point: SupplyPointId) -> EnergyWh {
-        let state = self.state();
-        let in_chain = state.and_then(|state| state.supply_points.get(&supply_point));
+        let known = match &self.kept {
+            Kept::Nothing => None,
+            Kept::Headers(headers) => headers.register(supply_point),
+            Kept::Blocks(blocks) => {
+                let outlet = blocks.state.supply_points.get(&supply_point);
+                outlet.map(|account| account.register)
+            }
+        };
         let signed = self.outbox.charges.values().filter_map(Charge::profile);
         signed
             .filter(|profile| profile.body.supply_point == supply_point)
             .filter_map(|profile| profile.body.register_end())
-            .chain(in_chain.map(|account| account.register))
+            .chain(known)
             .max()
             .unwrap_or_default()
     }
@@ -317,9 +349,11 @@ impl Node {
     }
 
     pub(super) fn receipt(&mut self, receipt: SignedReceipt) {
-        let Some(chain) = &self.chain else { return };
-        let provider = chain.state.genesis.provider_key;
-        if receipt.verify(&provider, &chain.state.chain_id()).is_err() {
+        let Some(genesis) = self.kept.genesis() else {
+            return;
+        };
+        let provider = genesis.provider_key;
+        if receipt.verify(&provider, &genesis.chain_id()).is_err() {
             return;
         }
         let Some(charge) = self.outbox.by_seq(receipt.body.seq) else {
@@ -344,17 +378,24 @@ impl Node {
         }
     }
 
-    /// Who holds a promise looks whether it is kept, witness or not.
+    /// Who holds a promise looks whether it is kept, witness or not. A node that keeps no blocks
+    /// cannot look: it waits for proof.
     pub(super) fn watch_own_receipts(&mut self) {
-        let round = self.state().map_or(0, |state| state.round);
+        let Some(round) = self.state().map(|state| state.round) else {
+            return;
+        };
         for charge in self.outbox.charges.values() {
             if let Stage::Signed {
+                profile,
                 receipt: Some(receipt),
                 ..
             } = &charge.stage
                 && receipt.body.round > round
             {
-                self.rounds.watch(&receipt.body);
+                self.rounds.watch(Witnessed {
+                    profile: (**profile).clone(),
+                    receipt: (**receipt).clone(),
+                });
             }
         }
     }
@@ -430,6 +471,14 @@ impl Node {
     /// Whether a charge of ours waits in a block for finality.
     pub(super) fn awaits_finality(&self) -> Option<u64> {
         self.outbox.heights.values().min().copied()
+    }
+}
+
+/// The one with the higher number; the second where they have the same.
+fn later(first: (u32, Hash), second: (u32, Hash)) -> (u32, Hash) {
+    match first.0 > second.0 {
+        true => first,
+        false => second,
     }
 }
 

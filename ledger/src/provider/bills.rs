@@ -1,10 +1,17 @@
 //! The bill of each group, from the blocks.
 
-use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Request};
-use protocol::{EnergyWh, GroupId, IdTag, MinorUnits};
+use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Finality, Request};
+use protocol::{EnergyWh, GroupId, Hash, IdTag, MinorUnits, UnixSeconds};
 
-use super::{OutletEntry, Provider};
+use super::Provider;
 use crate::block::{Block, ChargeLine};
+
+/// The header that proves the lines of a block, and how far it is.
+struct Proof {
+    finality: Finality,
+    height: u64,
+    header: Hash,
+}
 
 impl Provider {
     /// Sends every group's parent what a final block bills and credits.
@@ -21,7 +28,7 @@ impl Provider {
                 lines: Vec::new(),
                 credits: Vec::new(),
             };
-            self.add_to_bill(&mut info, group, block);
+            self.add_to_bill(&mut info, group, block, self.state.time);
             let parent = self.state.groups.get(&group).map(|account| account.parent);
             if let (false, Some(parent)) =
                 (info.lines.is_empty() && info.credits.is_empty(), parent)
@@ -31,50 +38,57 @@ impl Provider {
         }
     }
 
-    /// Adds what `block` bills and credits to the bill of `group`.
-    pub fn add_to_bill(&self, info: &mut ChargeInfo, group: GroupId, block: &Block) {
-        let height = block.header.body.height;
+    /// Adds what `block` bills and credits to the bill of `group`, as it is at `now`.
+    pub fn add_to_bill(
+        &self,
+        info: &mut ChargeInfo,
+        group: GroupId,
+        block: &Block,
+        now: UnixSeconds,
+    ) {
+        let proof = Proof {
+            finality: self.state.finality(&block.header.body, now),
+            height: block.header.body.height,
+            header: block.header.hash(),
+        };
         for line in &block.body.charges {
-            let body = &line.profile.body;
-            let charger = self.registry.charger(body.charger);
-            if let (true, Some(charger)) = (body.payer == group, charger) {
-                info.lines.push(ChargeInfoLine {
-                    id_tag: charger.id_tag.clone(),
-                    supply_point: body.supply_point,
-                    start: body.start,
-                    end: body.end(),
-                    energy_wh: EnergyWh(body.energy_wh.into()),
-                    amount: MinorUnits(line.amount.into()),
-                    is_final: height <= self.state.final_height,
-                    height,
-                    header: block.header.hash(),
-                });
-            }
-            let mut outlets = self.registry.outlets();
-            let outlet = outlets.find(|outlet| outlet.supply_point == body.supply_point);
-            if let Some(outlet) = outlet.filter(|o| self.registry.group(&o.owner) == Some(group)) {
-                add_credit(info, outlet, line);
-            }
+            info.lines.extend(self.owed(group, line, &proof));
+            info.credits.extend(self.credited(group, line, &proof));
         }
     }
-}
 
-fn add_credit(info: &mut ChargeInfo, outlet: &OutletEntry, line: &ChargeLine) {
-    let (energy, credit) = (line.profile.body.energy_wh, line.credit);
-    let known = info
-        .credits
-        .iter()
-        .position(|credit| credit.supply_point == outlet.supply_point);
-    let index = known.unwrap_or_else(|| {
-        info.credits.push(CreditLine {
+    /// What `group` owes for a charge; `None` where another group pays.
+    fn owed(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<ChargeInfoLine> {
+        let body = &line.profile.body;
+        let charger = self.registry.charger(body.charger)?;
+        (body.payer == group).then(|| ChargeInfoLine {
+            id_tag: charger.id_tag.clone(),
+            supply_point: body.supply_point,
+            start: body.start,
+            end: body.end(),
+            energy_wh: EnergyWh(body.energy_wh.into()),
+            amount: MinorUnits(line.amount.into()),
+            finality: proof.finality,
+            height: proof.height,
+            header: proof.header,
+        })
+    }
+
+    /// What `group` gets for a charge; `None` where the outlet is another group's.
+    fn credited(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<CreditLine> {
+        let body = &line.profile.body;
+        let mut outlets = self.registry.outlets();
+        let outlet = outlets.find(|outlet| outlet.supply_point == body.supply_point)?;
+        (self.registry.group(&outlet.owner) == Some(group)).then(|| CreditLine {
             supply_point: outlet.supply_point,
             outlet: outlet.name.clone(),
-            energy_wh: EnergyWh(0),
-            credit: MinorUnits(0),
-        });
-        info.credits.len() - 1
-    });
-    let entry = &mut info.credits[index];
-    entry.energy_wh.0 = entry.energy_wh.0.saturating_add(energy.into());
-    entry.credit.0 = entry.credit.0.saturating_add(credit.into());
+            start: body.start,
+            end: body.end(),
+            energy_wh: EnergyWh(body.energy_wh.into()),
+            credit: MinorUnits(line.credit.into()),
+            finality: proof.finality,
+            height: proof.height,
+            header: proof.header,
+        })
+    }
 }

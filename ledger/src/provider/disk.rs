@@ -10,6 +10,8 @@ use super::relay::Relay;
 use super::rounds::{Received, Rounds};
 use crate::apply::apply;
 use crate::block::{Block, Record};
+use crate::history::History;
+use crate::receipt_file::{self, FinalityProof, ReceiptFile};
 use crate::state::State;
 use crate::store::{Store, StoreError, Table, Write};
 use crate::tariff::FlatTariff;
@@ -26,6 +28,11 @@ const NODES: Table = Table("nodes");
 const GROUPS: Table = Table("groups");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
+
+/// Where each node's charges are: height and position, by node and number.
+const PLACES: Table = Table("places");
+/// What makes each block with charges final, by height.
+const FINALITY: Table = Table("finality");
 
 const GENESIS_KEY: &[u8] = b"genesis";
 
@@ -54,6 +61,56 @@ pub fn stored_blocks(
         }
     }
     Ok(())
+}
+
+/// Gives the receipt files of `node`'s charges above number `after` to `take`, in order, at most
+/// `count` and as far as their blocks are final.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_proofs(
+    store: &Store,
+    node: NodeId,
+    after: u32,
+    count: u32,
+    mut take: impl FnMut(ReceiptFile),
+) -> Result<(), StoreError> {
+    let Some(genesis) = stored_genesis(store)? else {
+        return Ok(());
+    };
+    for seq in after.saturating_add(1)..=after.saturating_add(count) {
+        match stored_proof(store, &genesis, node, seq)? {
+            Some(file) => take(file),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn stored_proof(
+    store: &Store,
+    genesis: &Genesis,
+    node: NodeId,
+    seq: u32,
+) -> Result<Option<ReceiptFile>, StoreError> {
+    let Some((height, index)) = store.get::<(u64, u32)>(PLACES, &profile_key(node, seq))? else {
+        return Ok(None);
+    };
+    let key = height.to_be_bytes();
+    let block: Option<Block> = store.get(BLOCKS, &key)?;
+    let (Some(block), Some(finality)) = (block, store.get(FINALITY, &key)?) else {
+        return Ok(None);
+    };
+    let index = usize::try_from(index).expect("a position in memory");
+    Ok(receipt_file::issue(genesis, &block, index, finality))
+}
+
+pub(super) fn place(node: NodeId, seq: u32, height: u64, index: u32) -> Write {
+    Write::put(PLACES, profile_key(node, seq), &(height, index))
+}
+
+pub(super) fn finality(height: u64, finality: &FinalityProof) -> Write {
+    Write::put(FINALITY, height.to_be_bytes(), finality)
 }
 
 pub(super) fn genesis(genesis: &Genesis) -> Write {
@@ -130,13 +187,13 @@ impl Provider {
             }
         };
         let mut state = State::new(genesis);
-        let mut open = VecDeque::new();
+        let mut history = History::default();
         let mut broken = None;
         store.for_each(BLOCKS, |_, block: Block| match apply(&state, &block) {
             Ok(next) if broken.is_none() => {
-                state = next;
-                open.push_back(block);
-                forget_final(&mut open, &state);
+                let before = std::mem::replace(&mut state, next);
+                keep(&mut history, block, before);
+                history.forget(state.final_height);
             }
             // Going on from an older block would sign a second one for the same height.
             _ => broken = broken.or(Some(state.height + 1)),
@@ -150,12 +207,12 @@ impl Provider {
             preview: state.clone(),
             registry: registry(store)?,
             relay: Relay::default(),
-            rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &open),
+            rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),
             links: BTreeMap::new(),
             steps: VecDeque::new(),
             state,
             tariff,
-            open,
+            history,
         };
         provider.rebuild_preview();
         provider.announce_tariff();
@@ -163,14 +220,10 @@ impl Provider {
     }
 }
 
-/// Drops blocks before the newest final one.
-pub(super) fn forget_final(open: &mut VecDeque<Block>, state: &State) {
-    while open
-        .front()
-        .is_some_and(|block| block.header.body.height <= state.final_height)
-    {
-        open.pop_front();
-    }
+/// Appends a block to the history, with the state before it where its charges are to be proven.
+pub(super) fn keep(history: &mut History, block: Block, before: State) {
+    let has_charges = !block.body.charges.is_empty();
+    history.push(block, has_charges.then_some(before));
 }
 
 fn registry(store: &Store) -> Result<Registry, StoreError> {

@@ -124,6 +124,12 @@ impl Registry {
         self.groups.get(group_id)?.parent
     }
 
+    /// The nodes that are parents: they keep every block, all others headers.
+    pub(super) fn parents(&self) -> BTreeSet<NodeId> {
+        let groups = self.groups.values();
+        groups.filter_map(|entry| entry.parent).collect()
+    }
+
     fn next_group(&self) -> GroupId {
         let last = self.groups.values().map(|entry| entry.group.0).max();
         GroupId(last.unwrap_or(0) + 1)
@@ -267,6 +273,7 @@ impl Provider {
             node,
             current_time: now,
             last_seq: account.map_or(0, |account| account.last_seq),
+            last_profile: account.map_or(Hash::ZERO, |account| account.last_profile),
             tip: self.state.height,
         }
     }
@@ -360,14 +367,16 @@ impl Provider {
 
     /// A charger as `node` may know it.
     pub(super) fn registration(&self, node: NodeId, charger: &Charger) -> Registration {
+        let parent = self.registry.parent(&charger.group_id);
+        let parent = parent.unwrap_or(charger.home);
+        let account = self.preview.nodes.get(&parent);
+        let account = account.expect("whoever is a parent or a home is enrolled");
         Registration {
             charger: charger.charger,
             group: charger.group,
             group_id: charger.group_id.clone(),
-            parent: self
-                .registry
-                .parent(&charger.group_id)
-                .unwrap_or(charger.home),
+            parent,
+            parent_key: account.key,
             salt: (charger.home == node).then_some(charger.salt),
         }
     }

@@ -9,7 +9,8 @@ use protocol::{
 use super::rounds::{Received, keep_grant, unpriced};
 use super::{Event, Provider, disk};
 use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
-use crate::block::Ballot;
+use crate::block::{Ballot, GroupBlock, Record};
+use crate::evidence::{Evidence, TwoGroupBlocks, TwoProfiles};
 use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission};
 
 /// Charges of one round at most, so that its block fits a frame whatever else it holds; the next
@@ -26,6 +27,7 @@ impl Provider {
                 let receipt = known.receipt.clone();
                 self.send_to_node(node, Frame::Receipt(receipt));
             } else {
+                self.convict_second_profile(known.profile.clone(), submission.profile);
                 self.refuse(node, seq, "another profile has this number");
             }
             return;
@@ -42,6 +44,14 @@ impl Provider {
         match self.check_submission(node, &submission) {
             Ok(()) => self.take_in(now, submission),
             Err(reason) => self.refuse(node, seq, &reason),
+        }
+    }
+
+    /// Records that a node signed a second profile with a number, where it did. The first stands.
+    fn convict_second_profile(&mut self, first: SignedProfile, second: SignedProfile) {
+        let evidence = Evidence::TwoProfiles(Box::new(TwoProfiles { first, second }));
+        if evidence.check(&self.preview).is_some() {
+            self.record(Record::Evidence(evidence));
         }
     }
 
@@ -179,7 +189,8 @@ impl Provider {
             .of_round(round)
             .any(|r| r.receipt.body.profile == ack.body.profile);
         if is_parent && is_signed && is_known {
-            self.rounds.acks.insert((round, group));
+            let key = (round, group, ack.body.profile);
+            self.rounds.acks.insert(key, ack.clone());
         }
     }
 
@@ -190,14 +201,48 @@ impl Provider {
             .groups
             .get(&group)
             .is_some_and(|g| g.parent == node);
+        if !is_parent || self.convict_second(&sealed.block) {
+            return;
+        }
         let is_open = self
             .rounds
             .of_round(round)
             .any(|r| r.profile.body.payer == group);
-        if is_parent && is_open && !self.rounds.group_blocks.contains_key(&(round, group)) {
+        if is_open && !self.rounds.group_blocks.contains_key(&(round, group)) {
             self.rounds.group_blocks.insert((round, group), sealed);
             self.tick(now);
         }
+    }
+
+    /// Records that a parent sealed a second group block for a round, where it did. Neither holds
+    /// then, unless the first is in its block already.
+    fn convict_second(&mut self, second: &Signed<GroupBlock>) -> bool {
+        let key = (second.body.round, second.body.group);
+        let open = self.rounds.group_blocks.get(&key).map(|first| &first.block);
+        let Some(first) = open.or_else(|| self.sealed_group_block(key)) else {
+            return false;
+        };
+        let evidence = Evidence::TwoGroupBlocks(Box::new(TwoGroupBlocks {
+            first: first.clone(),
+            second: second.clone(),
+        }));
+        let is_proof = evidence.check(&self.preview).is_some();
+        if is_proof {
+            if let Some(first) = self.rounds.group_blocks.get_mut(&key) {
+                // It stands for both, and is refused when its round is judged.
+                first.profiles.clear();
+            }
+            self.record(Record::Evidence(evidence));
+        }
+        is_proof
+    }
+
+    /// The group block of a round in the newest blocks.
+    fn sealed_group_block(&self, (round, group): (u64, GroupId)) -> Option<&Signed<GroupBlock>> {
+        let blocks = self.history.blocks();
+        let sealed = blocks.flat_map(|block| &block.body.group_blocks);
+        let mut of_round = sealed.filter(|s| s.body.round == round && s.body.group == group);
+        of_round.next()
     }
 
     pub(super) fn ballot(&mut self, ballot: Signed<Ballot>) {

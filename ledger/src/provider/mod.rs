@@ -5,6 +5,7 @@
 mod bills;
 mod disk;
 mod enrol;
+mod group_blocks;
 mod intake;
 mod relay;
 mod rounds;
@@ -12,15 +13,16 @@ mod sealing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use protocol::message::{GetBlocksAck, JoinAck, Request, Response};
+use protocol::message::{GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Request, Response};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
-use crate::block::Block;
+use crate::evidence::Offence;
 use crate::frame::Frame;
+use crate::history::History;
 use crate::state::State;
 use crate::store::{Machine, Step, Write};
 use crate::tariff::FlatTariff;
-pub use disk::{stored_blocks, stored_genesis};
+pub use disk::{stored_blocks, stored_genesis, stored_proofs};
 use enrol::Registry;
 pub use enrol::{Charger, JoinRefusal, OutletEntry, Token};
 use relay::Relay;
@@ -31,6 +33,10 @@ pub type LinkId = u64;
 
 /// Blocks sent for one GetBlocks; a node that needs more asks again.
 const BLOCKS_AT_ONCE: u64 = 64;
+/// The same of headers.
+const HEADERS_AT_ONCE: u64 = 512;
+/// The same of receipt files.
+const PROOFS_AT_ONCE: u32 = 16;
 
 /// What happens to the provider.
 #[derive(Clone, Debug)]
@@ -132,6 +138,27 @@ pub enum Effect {
         /// How many at most.
         count: u64,
     },
+    /// Send the headers from this height on, at most so many, before anything else on the link.
+    SendHeaders {
+        /// The link.
+        link: LinkId,
+        /// The first height.
+        from: u64,
+        /// How many at most.
+        count: u64,
+    },
+    /// Send the receipt files of this node's charges with numbers above `after`, at most so many
+    /// and as far as their blocks are final, before anything else on the link.
+    SendProofs {
+        /// The link.
+        link: LinkId,
+        /// The node.
+        node: NodeId,
+        /// The number before the first.
+        after: u32,
+        /// How many at most.
+        count: u32,
+    },
     /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
     WakeAt(UnixMillis),
     /// Tell the operator.
@@ -165,6 +192,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A block records evidence.
+    Convicted {
+        /// The node that is convicted.
+        node: NodeId,
+        /// Of what.
+        offence: Offence,
+    },
     /// A node submitted what breaks the rules.
     ProfileRefused {
         /// The node.
@@ -188,8 +222,8 @@ pub struct Provider {
     registry: Registry,
     relay: Relay,
     rounds: Rounds,
-    // Blocks that are not final, for the bills that go out when they are.
-    open: VecDeque<Block>,
+    // Blocks from the newest final one on, for the bills and proofs when they are final.
+    history: History,
     links: BTreeMap<LinkId, NodeId>,
     steps: VecDeque<Step<Effect>>,
 }
@@ -262,6 +296,25 @@ impl Provider {
                 let tip = self.state.height;
                 self.reply(link, call, Some(Response::GetBlocks(GetBlocksAck { tip })));
             }
+            Request::GetHeaders(asked) => {
+                self.effect(Effect::SendHeaders {
+                    link,
+                    from: asked.from,
+                    count: HEADERS_AT_ONCE,
+                });
+                let tip = self.state.height;
+                let ack = GetHeadersAck { tip };
+                self.reply(link, call, Some(Response::GetHeaders(ack)));
+            }
+            Request::GetProof(asked) => {
+                self.effect(Effect::SendProofs {
+                    link,
+                    node,
+                    after: asked.after,
+                    count: PROOFS_AT_ONCE,
+                });
+                self.reply(link, call, Some(Response::GetProof(GetProofAck {})));
+            }
             Request::CheckAuth(_) | Request::ChargeInfo(_) => self.reply(link, call, None),
         }
     }
@@ -284,7 +337,12 @@ impl Provider {
             Frame::GroupBlock(sealed) => self.group_block(now, node, sealed),
             Frame::Ballot(ballot) => self.ballot(ballot),
             // These travel towards nodes only; from one they mean nothing.
-            Frame::Receipt(_) | Frame::Refused { .. } | Frame::Witness(_) | Frame::Block(_) => {}
+            Frame::Receipt(_)
+            | Frame::Refused { .. }
+            | Frame::Witness(_)
+            | Frame::Block(_)
+            | Frame::Header(_)
+            | Frame::Proof(_) => {}
         }
     }
 }

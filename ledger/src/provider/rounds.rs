@@ -1,14 +1,17 @@
 //! What waits for the next blocks, and the preview that everything new is judged by.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{GroupId, Hash, NodeId, Signed, SignedGrant, SignedProfile, SignedReceipt};
+use protocol::{
+    GroupId, Hash, NodeId, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt,
+};
 
 use super::{Provider, disk};
 use crate::apply::{apply_record, book, grant_account};
-use crate::block::{Ballot, Block, Body, ChargeLine, Record};
+use crate::block::{Ballot, Body, ChargeLine, Record};
 use crate::frame::{SealedGroup, Witnessed};
+use crate::history::History;
 use crate::state::State;
 
 /// A profile with its receipt, in no block yet.
@@ -35,7 +38,8 @@ pub(super) struct Rounds {
     pub(super) records: BTreeMap<u64, Record>,
     pub(super) next_record: u64,
     pub(super) received: BTreeMap<(NodeId, u32), Received>,
-    pub(super) acks: BTreeSet<(u64, GroupId)>,
+    // By round, group and profile.
+    pub(super) acks: BTreeMap<(u64, GroupId, Hash), Signed<ProfileAck>>,
     pub(super) group_blocks: BTreeMap<(u64, GroupId), SealedGroup>,
     pub(super) ballots: BTreeMap<GroupId, Signed<Ballot>>,
     // Height of the newest block with more than ballots.
@@ -46,11 +50,11 @@ impl Rounds {
     pub(super) fn restore(
         records: Vec<(u64, Record)>,
         received: Vec<Received>,
-        open: &VecDeque<Block>,
+        history: &History,
     ) -> Self {
         let records: BTreeMap<_, _> = records.into_iter().collect();
         let next_record = records.last_key_value().map_or(0, |(number, _)| number + 1);
-        let with_content = open.iter().rev().find(|block| has_content(&block.body));
+        let with_content = history.blocks().filter(|b| has_content(&b.body)).last();
         let by_number = |r: Received| ((r.profile.body.node, r.profile.body.seq), r);
         Self {
             records,
@@ -69,6 +73,16 @@ impl Rounds {
         self.received
             .values()
             .filter(move |received| received.receipt.body.round == round)
+    }
+
+    /// What the parent of `group` acknowledged for `round`.
+    pub(super) fn acks_of(
+        &self,
+        round: u64,
+        group: GroupId,
+    ) -> impl Iterator<Item = &Signed<ProfileAck>> {
+        let all = (round, group, Hash::ZERO)..=(round, group, Hash([0xff; 32]));
+        self.acks.range(all).map(|(_, ack)| ack)
     }
 
     pub(super) fn oldest_round(&self) -> Option<u64> {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, SignedProfile, UnixMillis};
+use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, UnixMillis};
 
 use super::rounds::{Received, has_content};
 use super::{Effect, Event, Provider, disk};
-use crate::apply::{check_ballot, check_group_block};
+use crate::apply::{Invalid, check_ballot};
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
-use crate::finality;
-use crate::frame::SealedGroup;
+use crate::evidence::Evidence;
+use crate::finality::{self, Said};
 use crate::seal::seal;
 use crate::state::GroupAccount;
 use crate::tariff::Price;
@@ -38,7 +38,7 @@ impl Provider {
         match oldest {
             Some(round) if round <= over => self.is_complete(now, round).then_some(round),
             _ => {
-                let waits = !self.rounds.records.is_empty() || self.ballots_help();
+                let waits = !self.rounds.records.is_empty() || self.finality_advances(now);
                 (over > self.state.round && waits).then_some(over)
             }
         }
@@ -53,8 +53,9 @@ impl Provider {
             .of_round(round)
             .map(|r| r.profile.body.payer)
             .collect();
-        let is_awaited =
-            |group: &GroupId| self.rounds.acks.contains(&(round, *group)) && !sealed(*group);
+        let is_awaited = |group: &GroupId| {
+            self.rounds.acks_of(round, *group).next().is_some() && !sealed(*group)
+        };
         now >= self.grace_end(round) || !payers.iter().any(is_awaited)
     }
 
@@ -64,14 +65,24 @@ impl Provider {
         genesis.round_start(round + 1).plus_ms(grace)
     }
 
-    /// Whether a block of ballots alone would bring charges or records nearer to being final.
-    fn ballots_help(&self) -> bool {
-        let is_open = self.state.final_height < self.rounds.last_content;
-        let voted = |group, account: &GroupAccount| {
-            let ballot = self.rounds.ballots.get(&group).map_or(0, |b| b.body.height);
-            ballot.max(account.voted_height)
+    /// Whether a block of ballots alone, or an empty one where only time had to pass, would bring
+    /// charges or records nearer to being final.
+    ///
+    /// A ballot that would only wake its dormant voter does not stop such a block: the chain then
+    /// holds it and the voter's silence begins anew. Kept waiting, it would wake it for ever.
+    fn finality_advances(&self, now: UnixMillis) -> bool {
+        let waiting = |group| {
+            let ballot = &self.rounds.ballots.get(&group)?.body;
+            let is_open = self.state.open_header(ballot.height) == Some(ballot.header);
+            is_open.then_some(ballot.height)
         };
-        is_open && finality::reach(&self.state, voted) > self.state.final_height
+        let said = |group, account: &GroupAccount| Said {
+            height: account.voted_height.max(waiting(group).unwrap_or(0)),
+            at: account.last_ballot,
+        };
+        let at = now.seconds().max(self.state.time);
+        let is_open = self.state.final_height < self.rounds.last_content;
+        is_open && finality::reach(&self.state, at, said).last > self.state.final_height
     }
 
     pub(super) fn wake(&mut self, now: UnixMillis) {
@@ -96,53 +107,40 @@ impl Provider {
     /// Seals the block of `round`; `false` where there is nothing to seal.
     fn seal_round(&mut self, now: UnixMillis, round: u64) -> bool {
         let body = self.body_of(round);
-        if !has_content(&body) && body.ballots.is_empty() {
-            return false;
-        }
         let sealed = seal(&self.state, body, round, now.seconds(), &self.key);
         let (block, next) = match sealed {
             Ok(sealed) => sealed,
+            Err(Invalid::Empty) => return false,
             Err(invalid) => unreachable!("every entry was checked when it was taken in: {invalid}"),
         };
         self.persist(disk::block(&block));
         self.forget_sealed(&block, round);
-        self.state = next;
+        let convictions = next.convictions_at(next.height);
+        for (offence, conviction) in convictions {
+            let node = conviction.node;
+            self.notify(Event::Convicted { node, offence });
+        }
+        let final_before = self.state.final_height;
+        let before = std::mem::replace(&mut self.state, next);
         self.rebuild_preview();
-        self.announce(block);
+        self.announce(&block);
+        disk::keep(&mut self.history, block, before);
+        self.settle_final(final_before);
         true
     }
 
     fn body_of(&mut self, round: u64) -> Body {
-        let mut group_blocks = Vec::new();
-        let mut in_time = BTreeSet::new();
-        let sealed: Vec<SealedGroup> = self
-            .rounds
-            .group_blocks
-            .range((round, GroupId(0))..=(round, GroupId(u32::MAX)))
-            .map(|(_, sealed)| sealed.clone())
-            .collect();
-        for sealed in sealed {
-            match self.check_sealed(round, &sealed) {
-                Ok(()) => {
-                    in_time.extend(sealed.profiles);
-                    group_blocks.push(sealed.block);
-                }
-                Err(reason) => {
-                    let group = sealed.block.body.group;
-                    self.notify(Event::GroupBlockRefused { group, reason });
-                }
-            }
-        }
+        let judged = self.judge_group_blocks(round);
         let mut charges: Vec<ChargeLine> = self
             .rounds
             .of_round(round)
-            .map(|received| self.priced(received, &in_time))
+            .map(|received| self.priced(received, &judged.in_time))
             .collect();
         charges.sort_by_key(|line| line.profile.body.sort_key());
         let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
         Body {
-            records: self.records_of(round),
-            group_blocks,
+            records: self.records_of(round, judged.evidence),
+            group_blocks: judged.valid,
             charges,
             ballots: self
                 .rounds
@@ -154,9 +152,9 @@ impl Provider {
         }
     }
 
-    /// The records that wait, and the grants that this round's charges rest on and the state does
-    /// not hold (any more).
-    fn records_of(&self, round: u64) -> Vec<Record> {
+    /// The records that wait, the grants that this round's charges rest on and the state does not
+    /// hold (any more), and evidence.
+    fn records_of(&self, round: u64, evidence: Vec<Evidence>) -> Vec<Record> {
         let grants: BTreeMap<GrantId, &SignedGrant> = self
             .rounds
             .of_round(round)
@@ -166,25 +164,8 @@ impl Provider {
         let waiting = self.rounds.records.values().cloned();
         waiting
             .chain(grants.into_values().cloned().map(Record::Grant))
+            .chain(evidence.into_iter().map(Record::Evidence))
             .collect()
-    }
-
-    /// Whether a group block seals charges that were received for this round, and is well signed.
-    fn check_sealed(&self, round: u64, sealed: &SealedGroup) -> Result<(), String> {
-        let group = sealed.block.body.group;
-        let named: BTreeSet<&Hash> = sealed.profiles.iter().collect();
-        let mut profiles: Vec<&SignedProfile> = self
-            .rounds
-            .of_round(round)
-            .map(|received| &received.profile)
-            .filter(|profile| profile.body.payer == group && named.contains(&profile.hash()))
-            .collect();
-        profiles.sort_by_key(|profile| profile.body.sort_key());
-        if profiles.len() != sealed.profiles.len() {
-            return Err("it names charges that were not received for this round".to_owned());
-        }
-        check_group_block(&self.preview, round, &sealed.block, profiles.into_iter())
-            .map_err(|invalid| invalid.to_string())
     }
 
     fn priced(&self, received: &Received, in_time: &BTreeSet<Hash>) -> ChargeLine {
@@ -209,7 +190,10 @@ impl Provider {
         for number in std::mem::take(&mut self.rounds.records).into_keys() {
             self.persist(disk::forget_record(number));
         }
-        for line in &block.body.charges {
+        let height = block.header.body.height;
+        for (index, line) in (0..).zip(&block.body.charges) {
+            let profile = &line.profile.body;
+            self.persist(disk::place(profile.node, profile.seq, height, index));
             let key = (line.profile.body.node, line.profile.body.seq);
             if let Some(received) = self.rounds.received.remove(&key) {
                 self.persist(disk::forget_received(&received));
@@ -222,15 +206,19 @@ impl Provider {
             }
         }
         let next = (round + 1, GroupId(0));
-        self.rounds.acks = self.rounds.acks.split_off(&next);
+        let (next_round, no_group) = next;
+        self.rounds.acks = self
+            .rounds
+            .acks
+            .split_off(&(next_round, no_group, Hash::ZERO));
         self.rounds.group_blocks = self.rounds.group_blocks.split_off(&next);
         if has_content(&block.body) {
             self.rounds.last_content = block.header.body.height;
         }
     }
 
-    /// Sends a new block to everyone, and the bills of what it made final.
-    fn announce(&mut self, block: Block) {
+    /// Sends a new block to everyone: whole to parents, its header to all others.
+    fn announce(&mut self, block: &Block) {
         let header = &block.header.body;
         self.notify(Event::Sealed {
             height: header.height,
@@ -238,25 +226,27 @@ impl Provider {
             charges: header.charges,
             final_height: self.state.final_height,
         });
-        let from = header.height;
+        let parents = self.registry.parents();
         // By height: a copy for each of thousands of links would fill the memory.
-        for link in self.links.keys().copied().collect::<Vec<_>>() {
-            self.effect(Effect::SendBlocks {
-                link,
-                from,
-                count: 1,
+        for (link, node) in self.links.clone() {
+            let (from, count) = (header.height, 1);
+            self.effect(match parents.contains(&node) {
+                true => Effect::SendBlocks { link, from, count },
+                false => Effect::SendHeaders { link, from, count },
             });
         }
-        self.open.push_back(block);
-        let finals: Vec<Block> = self
-            .open
-            .iter()
-            .filter(|block| block.header.body.height <= self.state.final_height)
-            .cloned()
-            .collect();
-        disk::forget_final(&mut self.open, &self.state);
-        for block in finals {
-            self.send_bills(&block);
+    }
+
+    /// Keeps what proves the blocks that became final, and sends their bills.
+    fn settle_final(&mut self, before: u64) {
+        for height in before + 1..=self.state.final_height {
+            if let Some(finality) = self.history.finality(height, &self.state) {
+                self.persist(disk::finality(height, &finality));
+            }
+            if let Some(block) = self.history.block(height).cloned() {
+                self.send_bills(&block);
+            }
         }
+        self.history.forget(self.state.final_height);
     }
 }

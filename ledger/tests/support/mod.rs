@@ -107,6 +107,8 @@ impl Network {
             time: UnixSeconds(1_800_000_000),
             interval_s,
             witnesses: 8,
+            dormancy_s: Genesis::DORMANCY_S,
+            dispute_period_s: Genesis::DISPUTE_PERIOD_S,
             currency: "EUR".to_owned(),
             test: true,
         };

@@ -6,7 +6,7 @@ use ledger::node::{self, MeasuredCharge, NodeConfig, Outlet};
 use ledger::provider::{self, JoinRefusal, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
 use ledger::store::{Machine, Step};
-use protocol::message::{AuthorizeAck, ChargeInfo, Request, Response};
+use protocol::message::{AuthorizeAck, ChargeInfo, ChargeInfoLine, Finality, Request, Response};
 use protocol::{
     EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, UnixMillis,
     UnixSeconds,
@@ -44,16 +44,49 @@ impl Network {
         Self::with_interval(60)
     }
 
+    /// The same, and a gateway with a charger of the fleet and an outlet of the fleet's, which is
+    /// parent of no group.
+    pub fn with_member() -> Self {
+        let mut network = Self::new();
+        let fleet = network.index("fleet");
+        let members = &mut network.gateways[fleet].config.members;
+        members.insert(tag("FLEET-9"), tag("FLEET"));
+        network.crash("fleet");
+        network.restart("fleet");
+        network.add_gateway("member", site("FLEET", &["FLEET-9"], &["street"]), &[]);
+        network.run_rounds(3);
+        network
+    }
+
     /// The same with rounds of another length.
     pub fn with_interval(interval_s: u32) -> Self {
         let mut network = Self::unborn(interval_s);
-        network.start_provider();
-        let household = site("HOUSEHOLD", &["HOME-1"], &["garage", "yard"]);
-        network.add_gateway("household", household, &["HOUSEHOLD"]);
-        let fleet = site("FLEET", &["FLEET-1", "FLEET-2"], &["depot"]);
-        network.add_gateway("fleet", fleet, &["FLEET"]);
+        network.populate();
+        network
+    }
+
+    /// The same, and three groups as well that enrolled and have been silent since.
+    pub fn with_silent_crowd(dormancy_s: u32, dispute_period_s: u32) -> Self {
+        let mut network = Self::unborn(60);
+        network.genesis.dormancy_s = dormancy_s;
+        network.genesis.dispute_period_s = dispute_period_s;
+        network.populate();
+        for (name, group) in [("one", "ONE"), ("two", "TWO"), ("three", "THREE")] {
+            network.add_gateway(name, site(group, &[group], &[]), &[group]);
+            network.settle();
+            network.cut_link(name);
+        }
         network.run_rounds(2);
         network
+    }
+
+    fn populate(&mut self) {
+        self.start_provider();
+        let household = site("HOUSEHOLD", &["HOME-1"], &["garage", "yard"]);
+        self.add_gateway("household", household, &["HOUSEHOLD"]);
+        let fleet = site("FLEET", &["FLEET-1", "FLEET-2"], &["depot"]);
+        self.add_gateway("fleet", fleet, &["FLEET"]);
+        self.run_rounds(2);
     }
 
     /// A charge that ends now, two minutes long; the outlet's meter goes on from where it was.
@@ -137,7 +170,8 @@ impl Network {
         };
         let number = self.group(group);
         for block in self.blocks() {
-            self.provider().add_to_bill(&mut info, number, &block);
+            self.provider()
+                .add_to_bill(&mut info, number, &block, self.now.seconds());
         }
         info
     }
@@ -145,7 +179,8 @@ impl Network {
     /// Energy and amount of each final line of a bill.
     pub fn billed(&self, group: &str) -> Vec<(u64, u64)> {
         let lines = self.bill(group).lines;
-        assert!(lines.iter().all(|line| line.is_final), "a line is pending");
+        let is_final = |line: &ChargeInfoLine| line.finality == Finality::Final;
+        assert!(lines.iter().all(is_final), "a line is not: {lines:?}");
         lines.iter().map(|l| (l.energy_wh.0, l.amount.0)).collect()
     }
 
@@ -184,7 +219,15 @@ impl Network {
         assert!(newest.is_none_or(|header| header.height <= state.final_height));
         for gateway in &self.gateways {
             let node = self.node(gateway.name);
-            assert_eq!(node.state(), Some(state), "{}", gateway.name);
+            let progress = node.progress().expect("it has met the provider");
+            assert_eq!(
+                (progress.height, progress.tip),
+                (state.height, state.tip),
+                "{}",
+                gateway.name
+            );
+            assert_eq!(progress.state_root, state.root(), "{}", gateway.name);
+            assert!(progress.is_headers_only || node.state() == Some(state));
             assert_eq!(node.charges().count(), 0, "{}'s outbox", gateway.name);
             for file in self.receipts(gateway.name) {
                 let proven = file.verify(Some(&self.genesis.provider_key));

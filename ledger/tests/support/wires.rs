@@ -2,7 +2,7 @@
 
 use ledger::frame::Frame;
 use ledger::node;
-use ledger::provider::{self, LinkId, stored_blocks};
+use ledger::provider::{self, LinkId, stored_blocks, stored_proofs};
 use ledger::store::{Machine, Step, Write};
 use protocol::UnixMillis;
 use protocol::message::{JoinAck, Request, Response};
@@ -59,6 +59,31 @@ impl Network {
                     .expect("the store is whole");
                 for block in blocks {
                     self.send_frame(link, Frame::Block(Box::new(block)));
+                }
+            }
+            Effect::SendHeaders { link, from, count } => {
+                let mut headers = Vec::new();
+                stored_blocks(&self.provider.store, from, count, |b| {
+                    headers.push(b.header)
+                })
+                .expect("the store is whole");
+                for header in headers {
+                    self.send_frame(link, Frame::Header(Box::new(header)));
+                }
+            }
+            Effect::SendProofs {
+                link,
+                node,
+                after,
+                count,
+            } => {
+                let mut files = Vec::new();
+                stored_proofs(&self.provider.store, node, after, count, |file| {
+                    files.push(file)
+                })
+                .expect("the store is whole");
+                for file in files {
+                    self.send_frame(link, Frame::Proof(file.to_bytes()));
                 }
             }
             Effect::WakeAt(at) => wake(&mut self.provider.alarm, at),

@@ -106,6 +106,12 @@ fn a_parameter_of_another_chain_is_refused_and_a_new_tariff_is_not() {
     for (key, from, to) in [
         ("interval_s", "interval_s = 900", "interval_s = 2"),
         ("witnesses", "witnesses = 8", "witnesses = 7"),
+        ("dormancy_s", "dormancy_s = 2592000", "dormancy_s = 1"),
+        (
+            "dispute_period_s",
+            "dispute_period_s = 604800",
+            "dispute_period_s = 1",
+        ),
         ("currency", "currency = \"EUR\"", "currency = \"CHF\""),
         ("test", "test = true", "test = false"),
     ] {

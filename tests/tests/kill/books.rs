@@ -1,7 +1,5 @@
 //! What must hold at the end, whoever was killed wherever.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use tests::{amount, credit};
 
@@ -55,21 +53,30 @@ pub(crate) fn check(scene: &mut Scene, metered: &[Metered]) {
     check_receipts(scene, receipts);
 }
 
+/// The household owns every outlet: each line of either bill is credited to it once, under the
+/// header that proves the charge.
 fn check_credits<'a>(household: &Value, lines: impl Iterator<Item = &'a Value>) {
-    let mut expected = BTreeMap::new();
-    for line in lines {
-        let energy_wh = number(&line["energyWh"]);
-        expected.insert(line["outlet"].as_str(), (energy_wh, credit(energy_wh)));
-    }
-    let credits = household["credits"].as_array().expect("a list");
-    let credited: BTreeMap<_, _> = credits
-        .iter()
-        .map(|line| {
-            let numbers = (number(&line["energyWh"]), number(&line["credit"]));
-            (line["outlet"].as_str(), numbers)
-        })
+    let proof = |line: &Value| {
+        ["outlet", "start", "end", "energyWh", "height", "header"].map(|key| line[key].to_string())
+    };
+    let mut expected: Vec<_> = lines
+        .map(|line| (proof(line), credit(number(&line["energyWh"]))))
         .collect();
+    let credits = household["credits"].as_array().expect("a list");
+    let mut credited: Vec<_> = credits
+        .iter()
+        .map(|line| (proof(line), number(&line["credit"])))
+        .collect();
+    expected.sort();
+    credited.sort();
     assert_eq!(credited, expected, "{household:#}");
+    assert!(
+        credits.iter().all(|line| line["finality"] == "final"),
+        "{household:#}"
+    );
+    let all: u64 = credited.iter().map(|(_, credit)| credit).sum();
+    assert_eq!(household["credit"], all, "{household:#}");
+    assert_eq!(household["pendingCredit"], 0, "{household:#}");
 }
 
 /// Files are written beside what is told about the charge, and none too many.
@@ -106,7 +113,7 @@ fn settled(scene: &mut Scene) -> Option<[Value; 3]> {
     if !bills
         .iter()
         .flat_map(lines)
-        .all(|line| line["isFinal"] == true)
+        .all(|line| line["finality"] == "final")
     {
         return None;
     }

@@ -40,6 +40,8 @@ async fn welcome(mut connection: Connection) -> Option<()> {
         time: UnixSeconds(1_800_000_000),
         interval_s: 1,
         witnesses: 8,
+        dormancy_s: Genesis::DORMANCY_S,
+        dispute_period_s: Genesis::DISPUTE_PERIOD_S,
         currency: "EUR".to_owned(),
         test: true,
     };
@@ -63,6 +65,7 @@ async fn welcome(mut connection: Connection) -> Option<()> {
         node: NodeId(1),
         current_time: UnixMillis(now_ms).plus_ms(3_600_000),
         last_seq: 0,
+        last_profile: protocol::Hash::ZERO,
         tip: 0,
     })));
     // Open until the gateway closes it.

@@ -107,11 +107,14 @@ impl Scene {
         let node = Node::load(key, NodeConfig::default(), &self.store).expect("loads");
         let (clock, authorizer) = (Clock::default(), Authorizer::default());
         let (uplink, _) = mpsc::channel(1);
+        // Nobody convicts a provider here, so nothing is written.
+        let evidence = crate::evidence::Files::restore("evidence".into(), &self.store);
         let shell = Shell {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink,
             receipts: crate::receipts::queue().0,
+            evidence: evidence.expect("the store is whole"),
         };
         let store = Arc::clone(&self.store);
         let (engine, thread) =

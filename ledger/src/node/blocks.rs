@@ -1,17 +1,15 @@
-//! The node's copy of the chain: verifying blocks, voting, telling when a charge is final.
-
-use std::collections::{BTreeMap, VecDeque};
+//! A full node's copy of the chain: verifying blocks, voting, telling when a charge is final.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::message::{GetBlocks, Request};
 use protocol::{Genesis, GroupId, Hash, Signed, UnixMillis};
 
-use super::{Event, Node, Pending, disk};
-use crate::apply::apply;
+use super::{Event, Node, disk};
+use crate::apply::{ChargeFault, Invalid, apply};
 use crate::block::{Ballot, Block, Header};
-use crate::frame::Frame;
-use crate::merkle;
-use crate::receipt_file::{self, Evidence};
+use crate::evidence::{BrokenReceipt, Exhibit, ForgedCharge};
+use crate::frame::{Frame, Witnessed};
+use crate::history::History;
+use crate::receipt_file;
 use crate::state::State;
 
 /// How far ahead of this node's clock a header may be and still get its vote.
@@ -24,32 +22,24 @@ pub(super) struct Vote {
     pub(super) header: Hash,
 }
 
-/// The verified chain.
+/// The verified chain of a full node.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Blocks {
     pub(super) state: State,
-    // Leaf hashes of all headers.
-    log: Vec<Hash>,
-    // The newest block; all from the one before the oldest that holds a charge of the outbox.
-    recent: VecDeque<Block>,
-    // States before the blocks that hold charges of the outbox, for their receipts.
-    before: BTreeMap<u64, State>,
+    // From the block before the oldest that holds a charge of the outbox.
+    history: History,
     // What the provider said last about the height of its newest block.
-    tip: u64,
+    pub(super) tip: u64,
     pub(super) vote: Option<Vote>,
-    is_stopped: bool,
 }
 
-impl Chain {
+impl Blocks {
     pub(super) fn new(genesis: Genesis) -> Self {
         Self {
             state: State::new(genesis),
-            log: Vec::new(),
-            recent: VecDeque::new(),
-            before: BTreeMap::new(),
+            history: History::default(),
             tip: 0,
             vote: None,
-            is_stopped: false,
         }
     }
 
@@ -64,110 +54,75 @@ impl Chain {
     }
 
     fn keep(&mut self, next: State, block: Block, is_ours: bool) {
-        let height = block.header.body.height;
-        self.log.push(merkle::leaf_hash(&next.tip.0));
+        self.tip = self.tip.max(block.header.body.height);
         let before = std::mem::replace(&mut self.state, next);
-        if is_ours {
-            self.before.insert(height, before);
-        }
-        self.recent.push_back(block);
-        self.tip = self.tip.max(height);
+        self.history.push(block, is_ours.then_some(before));
     }
 
     /// Forgets what no charge of the outbox needs for its receipt.
     fn forget(&mut self, needed: Option<u64>) {
         let oldest = needed.map_or(self.state.height, |height| height.saturating_sub(1));
-        self.recent
-            .retain(|block| block.header.body.height >= oldest);
-        self.before = self.before.split_off(&oldest);
+        self.history.forget(oldest);
     }
 
     /// Whether a vote for the newest header extends `self.vote`.
     fn extends_vote(&self) -> bool {
         let Some(vote) = &self.vote else { return true };
-        let index = vote.height.checked_sub(1);
-        let voted = index.and_then(|index| self.log.get(usize::try_from(index).ok()?));
-        vote.height < self.state.height && voted == Some(&merkle::leaf_hash(&vote.header.0))
+        vote.height < self.state.height && self.holds(vote.height, &vote.header)
     }
 
     /// Whether the header `hash` is at `height` of this chain.
     pub(super) fn holds(&self, height: u64, hash: &Hash) -> bool {
-        let index = height
-            .checked_sub(1)
-            .and_then(|index| usize::try_from(index).ok());
-        let leaf = index.and_then(|index| self.log.get(index));
-        leaf == Some(&merkle::leaf_hash(&hash.0))
-    }
-
-    fn recent_block(&self, height: u64) -> Option<&Block> {
-        self.recent.iter().find(|b| b.header.body.height == height)
+        self.history.holds(height, hash)
     }
 
     /// The receipt file of the charge number `seq` of `node` in the block at `height`.
     fn receipt(&self, node: protocol::NodeId, seq: u32, height: u64) -> Option<Vec<u8>> {
-        let block = self.recent_block(height)?;
+        let block = self.history.block(height)?;
         let is_it = |line: &crate::block::ChargeLine| {
             line.profile.body.node == node && line.profile.body.seq == seq
         };
         let index = block.body.charges.iter().position(is_it)?;
-        let ballots = self.ballots_for(height);
-        let is_named =
-            |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
-        let headers = self.recent.iter().map(|block| &block.header);
-        let named: Vec<_> = headers.filter(is_named).cloned().collect();
-        let before = self.before.get(&height)?;
-        let anchor = self.recent_block(height.checked_sub(1)?)?;
-        let evidence = Evidence {
-            block,
-            anchor: (&anchor.header, before),
-            ballots: &ballots,
-            named: &named,
-            log: &self.log,
-        };
-        let file = receipt_file::issue(&self.state.genesis, &evidence, index)?;
+        let finality = self.history.finality(height, &self.state)?;
+        let file = receipt_file::issue(&self.state.genesis, block, index, finality)?;
         Some(file.to_bytes())
     }
 
-    /// For each voter its first ballot in the chain for `height` or above, sorted by voter.
-    fn ballots_for(&self, height: u64) -> Vec<Signed<Ballot>> {
-        let mut first: BTreeMap<GroupId, Signed<Ballot>> = BTreeMap::new();
-        for ballot in self.recent.iter().flat_map(|block| &block.body.ballots) {
-            if ballot.body.height >= height {
-                first
-                    .entry(ballot.body.voter)
-                    .or_insert_with(|| ballot.clone());
-            }
-        }
-        first.into_values().collect()
+    /// What proves in few bytes that `block`, the next one, is `invalid`; `None` where only the
+    /// whole block does.
+    fn exhibit(&self, block: &Block, invalid: &Invalid) -> Option<Exhibit> {
+        let Invalid::Charge {
+            node,
+            fault: ChargeFault::Signature,
+            ..
+        } = invalid
+        else {
+            return None;
+        };
+        let before = (&self.history.newest()?.header, &self.state);
+        let forged = ForgedCharge::find(block, before, *node)?;
+        Some(Exhibit::ForgedCharge(Box::new(forged)))
+    }
+
+    /// The header at `height`, where it is one of the newest.
+    pub(super) fn header(&self, height: u64) -> Option<&Signed<Header>> {
+        Some(&self.history.block(height)?.header)
     }
 }
 
 impl Node {
-    pub(super) fn chain_id(&self) -> Option<Hash> {
-        self.chain.as_ref().map(|chain| chain.state.chain_id())
-    }
-
-    /// The provider said that its newest block is at `tip`; asks for what is missing.
-    pub(super) fn catch_up(&mut self, tip: u64) {
-        if let Some(chain) = &mut self.chain {
-            chain.tip = chain.state.height.max(tip);
-        }
-        self.ask_for_blocks();
-    }
-
-    /// Asks for blocks up to the provider's newest, unless they are all here.
-    pub(super) fn ask_for_blocks(&mut self) {
-        let Some(chain) = &self.chain else { return };
-        if chain.state.height < chain.tip && !chain.is_stopped {
-            let from = chain.state.height + 1;
-            self.call(Pending::Blocks, Request::GetBlocks(GetBlocks { from }));
-        }
-    }
-
     pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
-        let Some(chain) = &mut self.chain else { return };
         let height = block.header.body.height;
-        if chain.is_stopped || height <= chain.state.height {
+        let Some(chain) = self.kept.blocks() else {
+            // Sent before the provider knew that this node keeps headers.
+            self.header(now, block.header);
+            return;
+        };
+        if self.stopped.is_some() {
+            return;
+        }
+        if height <= chain.state.height {
+            self.compare(&block.header);
             return;
         }
         if height > chain.state.height + 1 {
@@ -176,7 +131,7 @@ impl Node {
         }
         match apply(&chain.state, &block) {
             Ok(next) => self.accept(now, next, block),
-            Err(invalid) => self.reject(&block, invalid.to_string()),
+            Err(invalid) => self.reject(&block, &invalid),
         }
     }
 
@@ -184,17 +139,16 @@ impl Node {
         self.persist(disk::block(&block));
         let is_ours = self.outbox.is_in(&block);
         let header = block.header.body.clone();
-        let chain = self.chain.as_mut().expect("a block was applied to it");
+        let chain = self.kept.blocks_mut().expect("a block was applied to it");
         chain.keep(next, block, is_ours);
         self.note_charges(header.height);
+        self.note_convictions(header.height);
         let broken = self.rounds.settle(
             header.round,
-            self.chain.as_ref().and_then(|c| c.recent.back()),
+            self.kept.blocks().and_then(|c| c.history.newest()),
         );
-        for profile in broken {
-            let height = header.height;
-            self.notify(Event::BrokenReceipt { height, profile });
-            self.chain.as_mut().expect("it is there").is_stopped = true;
+        for promised in broken {
+            self.broken(header.height, &promised);
         }
         self.release_final();
         self.vote(now);
@@ -202,27 +156,54 @@ impl Node {
     }
 
     /// Keeps what breaks the rules and builds on nothing after it.
-    fn reject(&mut self, block: &Block, reason: String) {
-        let chain = self.chain.as_mut().expect("a block was applied to it");
-        let provider = chain.state.genesis.provider_key;
-        if block
+    fn reject(&mut self, block: &Block, invalid: &Invalid) {
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
+        let genesis = &chain.state.genesis;
+        let signed = block
             .header
-            .verify(&provider, &chain.state.chain_id())
-            .is_err()
-        {
+            .verify(&genesis.provider_key, &genesis.chain_id());
+        if signed.is_err() {
             // Not the provider's: it proves nothing and stops nothing.
             return;
         }
-        chain.is_stopped = true;
-        self.persist(disk::proof(block));
         let height = block.header.body.height;
-        self.notify(Event::InvalidBlock { height, reason });
+        let reason = invalid.to_string();
+        let exhibit = chain.exhibit(block, invalid);
+        self.persist(disk::proof(block));
+        let evidence = self.stop(
+            height,
+            format!("block {height} is invalid: {reason}"),
+            exhibit,
+        );
+        self.notify(Event::InvalidBlock {
+            height,
+            reason,
+            evidence,
+        });
+    }
+
+    /// The newest block, at `height`, breaks a promise.
+    fn broken(&mut self, height: u64, promised: &Witnessed) {
+        let exhibit = self.kept.blocks().and_then(|chain| {
+            let previous = &chain.history.block(height.checked_sub(1)?)?.header;
+            let broken = BrokenReceipt::find(previous, chain.history.newest()?, promised)?;
+            Some(Exhibit::BrokenReceipt(Box::new(broken)))
+        });
+        let reason = format!("block {height} lacks a charge that the provider gave a receipt for");
+        let evidence = self.stop(height, reason, exhibit);
+        self.notify(Event::BrokenReceipt {
+            height,
+            profile: promised.profile.hash(),
+            evidence,
+        });
     }
 
     fn note_charges(&mut self, height: u64) {
         let Some(id) = self.id else { return };
-        let chain = self.chain.as_ref();
-        let block = chain.and_then(|chain| chain.recent_block(height));
+        let chain = self.kept.blocks();
+        let block = chain.and_then(|chain| chain.history.block(height));
         let lines = block
             .map(|block| block.body.charges.clone())
             .unwrap_or_default();
@@ -231,10 +212,25 @@ impl Node {
         }
     }
 
+    fn note_convictions(&mut self, height: u64) {
+        let state = self.kept.blocks().map(|chain| &chain.state);
+        let convictions = state.map(|state| state.convictions_at(height));
+        for (offence, conviction) in convictions.unwrap_or_default() {
+            let node = conviction.node;
+            self.notify(Event::Convicted { node, offence });
+        }
+    }
+
     /// After a restart: finds the charges of the outbox in the chain.
     pub(super) fn find_charges_in_chain(&mut self) {
-        let Some(chain) = &self.chain else { return };
-        let heights: Vec<u64> = chain.recent.iter().map(|b| b.header.body.height).collect();
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
+        let heights: Vec<u64> = chain
+            .history
+            .blocks()
+            .map(|b| b.header.body.height)
+            .collect();
         for height in heights {
             self.note_charges(height);
         }
@@ -242,7 +238,7 @@ impl Node {
     }
 
     fn release_final(&mut self) {
-        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+        let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
             return;
         };
         let ready = self.charges_up_to(chain.state.final_height);
@@ -254,21 +250,21 @@ impl Node {
             self.charge_final(seq, receipt);
         }
         let needed = self.awaits_finality();
-        if let Some(chain) = &mut self.chain {
+        if let Some(chain) = self.kept.blocks_mut() {
             chain.forget(needed);
         }
     }
 
     /// Votes for the newest header, once, as soon as everything allows it.
     pub(super) fn vote(&mut self, now: UnixMillis) {
-        let (Some(chain), Some(id)) = (&mut self.chain, self.id) else {
+        let (Some(chain), Some(id)) = (self.kept.blocks_mut(), self.id) else {
             return;
         };
         let state = &chain.state;
         let is_newest = state.height > 0 && state.height == chain.tip;
         let is_ahead = state.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
         let is_voter = state.votes_of(id).next().is_some();
-        if chain.is_stopped || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
+        if self.stopped.is_some() || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
             return;
         }
         let vote = Vote {
@@ -282,7 +278,7 @@ impl Node {
 
     /// Sends the ballots of the newest vote.
     pub(super) fn repeat_ballots(&mut self) {
-        let (Some(chain), Some(id)) = (&self.chain, self.id) else {
+        let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
             return;
         };
         let Some(vote) = chain.vote.clone() else {
