@@ -1,11 +1,10 @@
 //! Removes the temporary state when the demo is gone, also where it was killed.
 //!
 //! The demo does that itself when it ends in good order. For all other ends there is a janitor: a
-//! process that holds one end of a pipe and waits until the other is closed, which the system does
-//! whatever the demo dies of.
+//! process that makes the directory, holds one end of a pipe and waits until the other is closed,
+//! which the system does whatever the demo dies of.
 
-use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -31,23 +30,23 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Makes a directory for this user only, and its janitor.
+    /// Starts a janitor, which makes a directory for this user only.
     pub(crate) fn make() -> anyhow::Result<Self> {
-        let made = tempfile::Builder::new().prefix("charge-demo-").tempdir();
-        let made = made.context("cannot make a temporary directory; set TMPDIR to one")?;
-        let janitor = Command::new(std::env::current_exe()?)
+        let mut janitor = Command::new(std::env::current_exe()?)
             .arg(JANITOR)
-            .arg(made.path())
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(Stdio::piped())
             // Ctrl-C is not for it: it is needed then.
             .process_group(0)
             .spawn()
             .context("cannot start the janitor")?;
-        // From here on the janitor answers for it.
+        let stdout = janitor.stdout.take().expect("it is piped");
+        let mut directory = String::new();
+        BufReader::new(stdout).read_line(&mut directory)?;
+        let made = directory.strip_suffix('\n');
+        let made = made.context("there is no place for temporary files")?;
         Ok(Self {
-            directory: made.keep(),
+            directory: PathBuf::from(made),
             janitor,
         })
     }
@@ -72,14 +71,21 @@ impl Watched {
 }
 
 /// The janitor's process.
-pub(crate) fn main(directory: Option<&OsString>) -> ExitCode {
-    let Some(directory) = directory.map(Path::new) else {
-        return ExitCode::from(2);
+pub(crate) fn main() -> ExitCode {
+    let made = tempfile::Builder::new().prefix("charge-demo-").tempdir();
+    let directory = match made {
+        Ok(made) => made.keep(),
+        Err(error) => {
+            eprintln!("cargo demo: {error}; set TMPDIR to a directory that you may write to");
+            return ExitCode::FAILURE;
+        }
     };
+    // A demo that is gone by now has closed the pipe, too.
+    let _ = writeln!(std::io::stdout(), "{}", directory.display());
     let mut said = Vec::new();
     // Whatever ends the reading, the demo is gone.
     let _ = std::io::stdin().read_to_end(&mut said);
-    if said.contains(&DONE) || remove(directory) {
+    if said.contains(&DONE) || remove(&directory) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             children::end_with_parent();
             play(without_first(&args)).unwrap_or(ExitCode::from(2))
         }
-        Some(JANITOR) => janitor::main(args.get(2)),
+        Some(JANITOR) => janitor::main(),
         _ => play(args.clone()).unwrap_or_else(|| show::run(Arguments::parse())),
     }
 }

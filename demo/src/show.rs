@@ -20,8 +20,8 @@ const SHOWN: usize = 12;
 
 /// How the story ended.
 enum Ending {
-    AllTrue,
-    SomethingFalse,
+    /// All is told; this is what runs.
+    Told(Box<World>),
     Failed(anyhow::Error),
     Interrupted,
 }
@@ -56,41 +56,34 @@ async fn show(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let children = Children::default();
     let stage = Stage::new(state.path(), arguments.pace(), &children, &screen);
     let ending = tokio::select! {
-        ending = perform(&stage, &arguments) => ending,
+        told = scenes::play(&stage) => match told {
+            Ok(world) => Ending::Told(Box::new(world)),
+            Err(error) => Ending::Failed(error),
+        },
         () = signals.any() => Ending::Interrupted,
     };
     let code = match ending {
-        Ending::AllTrue => ExitCode::SUCCESS,
-        Ending::SomethingFalse => ExitCode::FAILURE,
         Ending::Interrupted => ExitCode::from(INTERRUPTED),
         Ending::Failed(error) => {
             screen.tell(&Told::Failed(&format!("{error:#}")));
             tell_logs(state.path());
             ExitCode::FAILURE
         }
+        Ending::Told(world) => {
+            let tally = stage.claims.tally();
+            screen.tell(&Told::End(tally));
+            if arguments.keep {
+                // A and C have stopped for good, but whoever stays can see them say so.
+                world.upstream.point_to(world.provider.links);
+                tell_addresses(&stage, &world);
+                signals.any().await;
+            }
+            ExitCode::from(u8::from(tally.falsehoods > 0))
+        }
     };
     children.end().await;
     state.remove()?;
     Ok(code)
-}
-
-async fn perform(stage: &Stage, arguments: &Arguments) -> Ending {
-    let world = match scenes::play(stage).await {
-        Ok(world) => world,
-        Err(error) => return Ending::Failed(error),
-    };
-    let tally = stage.claims.tally();
-    stage.screen.tell(&Told::End(tally));
-    if arguments.keep {
-        // A and C have stopped for good, but whoever stays can watch them say so.
-        world.upstream.point_to(world.provider.links);
-        tell_addresses(stage, &world);
-        std::future::pending::<()>().await;
-    }
-    match tally.falsehoods {
-        0 => Ending::AllTrue,
-        _ => Ending::SomethingFalse,
-    }
 }
 
 /// Where everything can be reached, and what to do there.
@@ -101,14 +94,8 @@ fn tell_addresses(stage: &Stage, world: &World) {
     let program = std::env::current_exe().unwrap_or_default();
     let program = program.display();
     let provider = &world.provider;
-    tell(
-        "state, removed at the end",
-        &stage.dir.display().to_string(),
-    );
-    tell(
-        "provider's links",
-        &format!("ws://{}/billing", provider.links),
-    );
+    tell("state", &stage.dir.display().to_string());
+    tell("billing links", &format!("ws://{}/billing", provider.links));
     tell("operator API", &provider.api.base);
     for gateway in world.gateways() {
         let name = gateway.plan.name;
@@ -118,6 +105,8 @@ fn tell_addresses(stage: &Stage, world: &World) {
             tell(&format!("{name}'s OCPP"), &format!("{}{id}", gateway.ocpp));
         }
     }
+    let note = "A and C take no block any more: they hold evidence against the provider";
+    stage.screen.tell(&Told::Row(note));
     let config = provider.config.display();
     let swipe = format!("{}/chargers/CABLE-1/swipe", world.c.api.base);
     let key = stage.wire.chain(|chain| chain.state().genesis.provider_key);

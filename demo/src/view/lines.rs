@@ -49,7 +49,7 @@ pub(super) fn lines(at: Duration, told: &Told<'_>) -> Vec<Vec<Part>> {
         Told::Row(text) => vec![vec![(Ink::Plain, format!("{:INDENT$}{text}", ""))]],
         Told::Address { name, address } => {
             vec![vec![
-                (Ink::Dim, format!("{:INDENT$}{name:<22} ", "")),
+                (Ink::Dim, format!("{:INDENT$}{name:<14} ", "")),
                 (Ink::Plain, (*address).to_owned()),
             ]]
         }

@@ -1,5 +1,7 @@
 //! Whatever ends the demo, no process and no file of it is left.
 
+use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -81,6 +83,34 @@ fn ctrl_c_ends_all_of_it_and_is_no_success() {
     signal(&process, Signal::SIGINT);
     let status = process.wait();
     assert_eq!(status.code(), Some(130));
+    nothing_is_left(&place);
+}
+
+#[test]
+fn what_is_kept_runs_until_ctrl_c() {
+    let place = Place::new(PROGRAM);
+    let mut command = demo(&place, &["--fast", "--json", "--keep"]);
+    let mut process = Process::start("demo", &mut command, &place.path("demo.log"));
+    let mut addresses = BTreeMap::new();
+    while !addresses.contains_key("to end it all") {
+        let line = process.line().expect("it goes on");
+        let event: Value = serde_json::from_str(&line).expect("JSON");
+        if event["event"] == "address" {
+            let text = |key: &str| event[key].as_str().expect("text").to_owned();
+            addresses.insert(text("name"), text("address"));
+        }
+    }
+    let state = &addresses["state"];
+    assert!(Path::new(state).join("provider.toml").exists());
+    for address in [&addresses["A's meter"], &addresses["C's meter"]] {
+        TcpStream::connect(address).expect("the meter listens");
+    }
+    signal(&process, Signal::SIGINT);
+    assert_eq!(
+        process.wait().code(),
+        Some(0),
+        "all that was shown was true"
+    );
     nothing_is_left(&place);
 }
 
