@@ -556,19 +556,24 @@ fn a_parent_restored_from_a_backup_convicts_itself_of_nothing() {
     net.charge("household", "HOME-1", wh(4_000));
     net.charge("household", "HOME-1", wh(5_000));
     let profiles = signed(&net, "household");
-    // It had sealed one of them, and acknowledged both; then its disk was replaced.
+    // The provider waits for the fleet's group block until the grace is over, so that the
+    // household's parent has time for a second one.
+    net.present("household", "FLEET-1");
+    net.charge("household", "FLEET-1", wh(1_000));
+    net.drop_group_blocks_of("FLEET");
+    // It had sealed one of them; its disk is from before that.
     let sealed = early_group_block(&net, &profiles[..1]);
     send_to_provider(&mut net, "household", sealed);
-    net.lose_state("household");
+    net.crash("household");
+    net.restart("household");
     net.restore_link("household");
     net.run_rounds(4);
-    let others = recorded(&net);
-    assert!(
-        !others
-            .iter()
-            .any(|e| matches!(e, Evidence::TwoGroupBlocks(_))),
-        "{others:?}"
-    );
+    net.assert_settled();
+    // What it omitted it had acknowledged before, and that is true.
+    let again = recorded(&net);
+    let is_second = |evidence: &Evidence| matches!(evidence, Evidence::TwoGroupBlocks(_));
+    assert!(!again.iter().any(is_second), "{again:?}");
+    assert_eq!(net.billed("HOUSEHOLD"), [(4_000, 160), (5_000, 200)]);
 }
 
 /// The household's ballot for a header.

@@ -2,9 +2,11 @@
 
 mod support;
 
+use ledger::ReceiptFile;
 use ledger::block::Block;
 use ledger::frame::Frame;
 use ledger::node::{self, Stage, stored_receipts};
+use ledger::provider::stored_proofs;
 use ledger::store::Table;
 use protocol::{Hash, KeyPair, Signed};
 use support::{Network, provider_key, site, tag, wh};
@@ -193,10 +195,10 @@ fn a_false_proof_lets_no_charge_go() {
     let mut net = Network::with_member();
     net.charge("member", "FLEET-9", wh(3_000));
     net.tamper = Some(|frame| match frame {
-        Frame::Proof(mut file) => {
-            let last = file.len() - 1;
-            file[last] ^= 1;
-            Some(Frame::Proof(file))
+        Frame::Proof(file) => {
+            let mut read = ReceiptFile::from_bytes(&file).expect("it is whole");
+            read.line.amount += 1;
+            Some(Frame::Proof(read.to_bytes()))
         }
         other => Some(other),
     });
@@ -213,6 +215,30 @@ fn a_false_proof_lets_no_charge_go() {
     net.tamper = None;
     net.charge("household", "HOME-1", wh(10));
     net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(proofs(&net), 1);
+}
+
+#[test]
+fn a_proof_under_a_header_that_the_member_does_not_have_lets_no_charge_go() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.tamper = Some(|frame| match frame {
+        Frame::Header(_) | Frame::Proof(_) => None,
+        other => Some(other),
+    });
+    net.run_rounds(4);
+    let node = net.node("member").id().expect("enrolled");
+    let mut files = Vec::new();
+    stored_proofs(&net.provider.store, node, 0, 1, |file| files.push(file)).expect("whole");
+    let file = files.pop().expect("it is final");
+    assert!(file.verify(Some(&provider_key().public())).is_ok());
+    send_to_node(&mut net, "member", Frame::Proof(file.to_bytes()));
+    assert_eq!(proofs(&net), 0);
+    net.tamper = None;
+    net.cut_link("member");
+    net.restore_link("member");
+    net.run_rounds(2);
     net.assert_settled();
     assert_eq!(proofs(&net), 1);
 }
