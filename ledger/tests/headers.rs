@@ -106,6 +106,46 @@ fn a_member_knows_its_headers_and_charges_after_a_restart() {
 }
 
 #[test]
+fn a_member_knows_after_a_restart_what_has_left_its_outbox() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.run_rounds(4);
+    net.assert_settled();
+    net.cut_link("member");
+    net.crash("member");
+    net.restart("member");
+    // Nothing here is older than what the provider has: this one is billed.
+    net.charge("member", "FLEET-9", wh(500));
+    let mut overlapping = net.measure("member", "street", "FLEET-9", wh(100));
+    overlapping.register_start = wh(0);
+    net.end_charge("member", overlapping);
+    net.restore_link("member");
+    net.run_rounds(4);
+    assert_eq!(net.billed("FLEET"), [(3_000, 120), (500, 20)]);
+    let held = net.held("member");
+    assert!(
+        matches!(&held[..], [reason] if reason.contains("register")),
+        "{held:?}"
+    );
+}
+
+#[test]
+fn a_member_holds_what_overlaps_a_charge_that_has_left_its_outbox() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.run_rounds(4);
+    net.crash("member");
+    net.restart("member");
+    let mut overlapping = net.measure("member", "street", "FLEET-9", wh(100));
+    overlapping.register_start = wh(0);
+    net.end_charge("member", overlapping);
+    net.restore_link("member");
+    net.run_rounds(4);
+    assert_eq!(net.held("member").len(), 1);
+    assert_eq!(net.billed("FLEET"), [(3_000, 120)]);
+}
+
+#[test]
 fn a_member_that_lost_its_state_goes_on_with_the_next_number() {
     let mut net = Network::with_member();
     net.charge("member", "FLEET-9", wh(3_000));
