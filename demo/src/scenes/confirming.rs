@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use protocol::{GroupId, Hash};
 use serde_json::{Value, json};
 
-use super::{Charge, kwh};
+use super::{Charge, altered_profile, kwh};
 use crate::claims::Claim;
 use crate::stage::Stage;
 use crate::wire::Refused;
@@ -17,14 +17,23 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Waits until the charges are final, and looks at everything that made them so.
-pub(super) async fn play(stage: &Stage, world: &World, charges: &[Charge]) -> anyhow::Result<()> {
+/// Waits until the charges are final, and looks at everything that made them so. Votes take a
+/// round: meanwhile the next act's car charges, and its charge is what this gives.
+pub(super) async fn play(
+    stage: &Stage,
+    world: &World,
+    charges: &[Charge],
+) -> anyhow::Result<Charge> {
     stage.act("Voting: the round becomes a block, more than half make it final");
     promises(stage, charges).await?;
     groups(stage, charges);
-    is_final(stage, charges).await?;
-    same_state(stage, world).await?;
-    told_to_parents(stage, charges).await
+    let votes = async {
+        is_final(stage, charges).await?;
+        same_state(stage, world).await?;
+        told_to_parents(stage, charges).await
+    };
+    let ((), next) = tokio::try_join!(votes, altered_profile::charge(stage, world))?;
+    Ok(next)
 }
 
 /// Each charge is in the block of the round that its receipt names.
@@ -167,9 +176,7 @@ async fn same_state(stage: &Stage, world: &World) -> anyhow::Result<()> {
     });
     stage.claim(&Claim {
         name: "same-state",
-        says: format!(
-            "provider, A, C and the demo come to the state that B's header names: {short}…"
-        ),
+        says: format!("provider, A, C, the demo: one state, that of B's header, {short}…"),
         why: "nobody takes anybody's word: whoever votes applies every block",
         holds: is_one_state(&facts) && refused == Some(Vec::new()),
         facts: json!({"states": facts, "refused": refused}),
