@@ -29,6 +29,8 @@ pub(crate) struct Pace {
     pub(crate) interval_s: u32,
     /// How long it takes to charge an empty car.
     pub(crate) full: Duration,
+    /// How many groups a crowd has.
+    pub(crate) sybils: usize,
 }
 
 impl Arguments {
@@ -37,11 +39,13 @@ impl Arguments {
             true => Pace {
                 interval_s: 1,
                 full: Duration::from_millis(800),
+                sybils: 5,
             },
             // About until the groups are enrolled, which takes two rounds.
             false => Pace {
                 interval_s: 5,
                 full: Duration::from_secs(9),
+                sybils: 12,
             },
         }
     }

@@ -82,6 +82,8 @@ async fn perform(stage: &Stage, arguments: &Arguments) -> Ending {
     let tally = stage.claims.tally();
     stage.screen.tell(&Told::End(tally));
     if arguments.keep {
+        // A and C have stopped for good, but whoever stays can watch them say so.
+        world.upstream.point_to(world.provider.links);
         tell_addresses(stage, &world);
         std::future::pending::<()>().await;
     }
@@ -120,9 +122,10 @@ fn tell_addresses(stage: &Stage, world: &World) {
     let swipe = format!("{}/chargers/CABLE-1/swipe", world.c.api.base);
     let key = stage.wire.chain(|chain| chain.state().genesis.provider_key);
     let key = key.map(|key| key.to_string()).unwrap_or_default();
-    let receipt = world.c.receipt(1);
+    let receipt = world.b.receipt(1);
     for command in [
         format!("{program} provider bill show FLEET --config {config}"),
+        format!("{program} provider evidence list --config {config}"),
         format!("curl {}/status", world.a.api.base),
         format!("curl -H 'content-type: application/json' -d '{{\"idTag\":\"HOME-CAR\"}}' {swipe}"),
         format!(

@@ -1,5 +1,6 @@
 //! What every scene has at hand.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,7 +64,7 @@ impl Stage {
     }
 
     /// Keeps the panel up to date for as long as the story goes on.
-    pub(crate) async fn keep_panel(&self, sources: Vec<Source>) {
+    pub(crate) async fn keep_panel(&self, sources: Vec<Source>) -> Infallible {
         loop {
             let mut rows = Vec::with_capacity(sources.len());
             for source in &sources {

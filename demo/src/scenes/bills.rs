@@ -1,7 +1,9 @@
-//! Act 4: who owes what, and who is credited.
+//! Who owes what, and who is credited.
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
+use ledger::Block;
 use serde_json::{Value, json};
 
 use super::{Charge, kwh};
@@ -24,40 +26,43 @@ pub(super) async fn play(stage: &Stage, world: &World, charges: &[Charge]) -> an
         rows(stage, &bill);
         bills.push((group, bill));
     }
+    stage.screen.tell(&Told::Row(
+        "* without the voters that were silent for too long",
+    ));
     owed(stage, &bills, charges);
     credited(stage, &bills, charges);
-    charged_elsewhere(stage, charges);
-    Ok(())
+    charged_elsewhere(stage, charges)
 }
 
 fn rows(stage: &Stage, bill: &Value) {
     let row = |text: String| stage.screen.tell(&Told::Row(&text));
     row(format!(
-        "{:<32}{:>14} owed {:>10} credited",
+        "{:<30}{:>13} owed{:>13} credited",
         text(&bill["groupId"]),
         eur(number(bill, "/total/amount")),
         eur(number(bill, "/credit")),
     ));
     for line in each(bill, "lines") {
-        row(format!(
-            "  {:<11}  {:<7} {:>11}   {:>10}  block {:<2} {}",
-            text(&line["idTag"]),
-            text(&line["outlet"]),
-            kwh(number(line, "/energyWh")),
-            eur(number(line, "/amount")),
-            number(line, "/height"),
-            short(&line["header"]),
-        ));
+        row(in_columns(text(&line["idTag"]), line, "/amount"));
     }
     for line in each(bill, "credits") {
-        row(format!(
-            "  {:<11}  {:<7} {:>11}  {:>26}",
-            "gave at",
-            text(&line["outlet"]),
-            kwh(number(line, "/energyWh")),
-            eur(number(line, "/credit")),
-        ));
+        row(in_columns("credit", line, "/credit"));
     }
+}
+
+fn in_columns(what: &str, line: &Value, money: &str) -> String {
+    format!(
+        "  {what:<11}  {:<6} {:>10} {:>9}  block {:<2} {}  {}",
+        text(&line["outlet"]),
+        kwh(number(line, "/energyWh")),
+        eur(number(line, money)),
+        number(line, "/height"),
+        short(&line["header"]),
+        match line["finality"].as_str() {
+            Some("finalAfterDormancy") => "final*",
+            other => other.unwrap_or_default(),
+        }
+    )
 }
 
 /// Each bill has exactly its group's charges: metered energy, recomputed price, a header that
@@ -68,11 +73,12 @@ fn owed(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
     for (group, bill) in bills {
         let due: Vec<&Charge> = charges.iter().filter(|c| c.payer == *group).collect();
         let lines: Vec<&Value> = each(bill, "lines").collect();
-        let is_proven = |line: &&Value| stage.wire.chain(|chain| is_proven(chain, line, &due));
+        let are_proven = stage
+            .wire
+            .chain(|chain| pair_off(&lines, &due, |line, charge| is_proven(chain, line, charge)));
         let total: u64 = due.iter().map(|charge| price(charge.metered_wh)).sum();
         let metered: u64 = due.iter().map(|charge| charge.metered_wh).sum();
-        holds &= lines.len() == due.len()
-            && lines.iter().all(|line| is_proven(line) == Some(true))
+        holds &= are_proven == Some(true)
             && number(bill, "/total/amount") == total
             && number(bill, "/total/energyWh") == metered
             && number(bill, "/pending/energyWh") == 0;
@@ -93,22 +99,46 @@ fn owed(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
     });
 }
 
-/// Whether a line is one of the charges due, at the right price, in the block that it names.
-fn is_proven(chain: &Chain, line: &Value, due: &[&Charge]) -> bool {
-    let charge = due.iter().find(|charge| {
-        line["idTag"] == charge.id_tag && number(line, "/energyWh") == charge.metered_wh
+/// Whether each line is of another one of the charges, and each charge has its line.
+fn pair_off(
+    lines: &[&Value],
+    charges: &[&Charge],
+    is_of: impl Fn(&Value, &Charge) -> bool,
+) -> bool {
+    let mut open = charges.to_vec();
+    let all = lines.iter().all(|line| {
+        let place = open.iter().position(|charge| is_of(line, charge));
+        place.map(|place| open.remove(place)).is_some()
     });
-    let Some((block, in_chain)) = charge.and_then(|charge| chain.charge(&charge.hash())) else {
+    all && open.is_empty()
+}
+
+/// Whether a line bills a charge at the right price, in the block that holds it.
+fn is_proven(chain: &Chain, line: &Value, charge: &Charge) -> bool {
+    let Some((block, in_chain)) = chain.charge(&charge.hash()) else {
         return false;
     };
-    let (height, amount) = (number(line, "/height"), number(line, "/amount"));
-    height == block.header.body.height
-        && height <= chain.state().final_height
-        && line["header"] == block.header.hash().to_string()
+    let (energy, amount) = (number(line, "/energyWh"), number(line, "/amount"));
+    names(chain, line, block)
+        && line["idTag"] == charge.id_tag
+        && energy == charge.metered_wh
         && amount == u64::from(in_chain.amount)
-        && amount == price(number(line, "/energyWh"))
+        && amount == price(energy)
         && says_price(chain, in_chain.tariff, "payer", PRICE_PER_KWH_CENTS)
         && says_price(chain, in_chain.tariff, "owner", CREDIT_PER_KWH_CENTS)
+}
+
+/// Whether a line names that block, and rightly says that it is final.
+fn names(chain: &Chain, line: &Value, block: &Block) -> bool {
+    let height = number(line, "/height");
+    let finality = match height {
+        height if height <= chain.state().confirmed_height => "final",
+        height if height <= chain.state().final_height => "finalAfterDormancy",
+        _ => return false,
+    };
+    height == block.header.body.height
+        && line["header"] == block.header.hash().to_string()
+        && line["finality"] == finality
 }
 
 /// Whether the tariff's document in the chain names that price.
@@ -130,14 +160,18 @@ fn credited(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
     for (group, bill) in bills {
         let given: Vec<&Charge> = charges.iter().filter(|c| c.owner == *group).collect();
         let credit: u64 = given.iter().map(|charge| refund(charge.metered_wh)).sum();
-        let energy: u64 = given.iter().map(|charge| charge.metered_wh).sum();
-        let billed: u64 = each(bill, "credits")
-            .map(|line| number(line, "/energyWh"))
-            .sum();
+        let lines: Vec<&Value> = each(bill, "credits").collect();
+        let are_proven = stage.wire.chain(|chain| {
+            pair_off(&lines, &given, |line, charge| {
+                is_proven_credit(chain, line, charge)
+            })
+        });
         let in_chain = stage.wire.chain(|chain| credit_in_chain(chain, &given));
-        holds &= number(bill, "/credit") == credit && billed == energy && in_chain == Some(credit);
+        holds &= are_proven == Some(true)
+            && number(bill, "/credit") == credit
+            && in_chain == Some(credit);
         facts.push(json!({
-            "group": group, "energyWh": energy, "credit": credit, "inChain": in_chain,
+            "group": group, "credit": credit, "inChain": in_chain, "lines": lines,
         }));
     }
     stage.claim(&Claim {
@@ -147,6 +181,18 @@ fn credited(stage: &Stage, bills: &[(&str, Value)], charges: &[Charge]) {
         holds,
         facts: json!(facts),
     });
+}
+
+/// Whether a line is the credit for a charge, in the block that holds it.
+fn is_proven_credit(chain: &Chain, line: &Value, charge: &Charge) -> bool {
+    let Some((block, in_chain)) = chain.charge(&charge.hash()) else {
+        return false;
+    };
+    let (energy, credit) = (number(line, "/energyWh"), number(line, "/credit"));
+    names(chain, line, block)
+        && energy == charge.metered_wh
+        && credit == u64::from(in_chain.credit)
+        && credit == refund(energy)
 }
 
 /// What the chain's state credits the outlets of these charges with.
@@ -160,46 +206,47 @@ fn credit_in_chain(chain: &Chain, given: &[&Charge]) -> u64 {
     credits.map(|point| point.credit.0).sum()
 }
 
-/// The paper's case, in one line.
-fn charged_elsewhere(stage: &Stage, charges: &[Charge]) {
-    let guests = charges.iter().filter(|charge| charge.payer != charge.owner);
-    for charge in guests {
-        let hash = charge.hash();
+/// The paper's case: who pays, and who is credited, where they are not the same.
+fn charged_elsewhere(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
+    let guests: Vec<&Charge> = charges.iter().filter(|c| c.payer != c.owner).collect();
+    let mut holds = true;
+    let mut facts = Vec::new();
+    for guest in &guests {
+        let hash = guest.hash();
         let line = stage.wire.chain(|chain| {
-            let (block, line) = chain.charge(&hash)?;
-            let payer = chain.state().groups.get(&line.profile.body.payer)?.parent;
-            let point = chain
+            let (_, line) = chain.charge(&hash)?;
+            let outlet = chain
                 .state()
                 .supply_points
                 .get(&line.profile.body.supply_point)?;
-            let owner = chain.state().groups.get(&point.owner)?.parent;
-            Some((block.header.body.height, line.clone(), payer, owner))
+            Some((line.clone(), outlet.owner))
         });
-        let Some((height, line, payer, owner)) = line.flatten() else {
-            continue;
-        };
-        let (amount, credit) = (u64::from(line.amount), u64::from(line.credit));
-        stage.claim(&Claim {
-            name: "charged-elsewhere",
-            says: format!(
-                "{} at {}'s {}: {} pays {}, the owner gets {}",
-                charge.id_tag,
-                charge.owner,
-                charge.outlet,
-                charge.payer,
-                eur(amount),
-                eur(credit)
-            ),
-            why: "charged elsewhere, billed to the right party",
-            holds: amount == price(charge.metered_wh)
-                && credit == refund(charge.metered_wh)
-                && payer != owner,
-            facts: json!({
-                "profile": hash, "height": height, "idTag": charge.id_tag,
-                "meteredWh": charge.metered_wh, "amount": amount, "credit": credit,
-            }),
-        });
+        let (line, owner) = line.flatten().context("it was billed")?;
+        holds &= line.profile.body.payer != owner
+            && u64::from(line.amount) == price(guest.metered_wh)
+            && u64::from(line.credit) == refund(guest.metered_wh);
+        facts.push(json!({
+            "profile": hash, "idTag": guest.id_tag, "payer": guest.payer, "owner": guest.owner,
+            "meteredWh": guest.metered_wh, "amount": line.amount, "credit": line.credit,
+        }));
     }
+    let first = guests.first().context("somebody charged elsewhere")?;
+    stage.claim(&Claim {
+        name: "charged-elsewhere",
+        says: format!(
+            "{} at the {}: {} pays {}, {} gets {}",
+            first.id_tag,
+            first.outlet,
+            first.payer,
+            eur(price(first.metered_wh)),
+            first.owner,
+            eur(refund(first.metered_wh))
+        ),
+        why: "charged elsewhere, billed to the right party, the host refunded",
+        holds,
+        facts: json!(facts),
+    });
+    Ok(())
 }
 
 /// Cents for an energy, half a cent upwards, computed here once more: a bill is not judged by the
@@ -231,5 +278,5 @@ fn text(value: &Value) -> &str {
 }
 
 fn short(hash: &Value) -> String {
-    text(hash).chars().take(12).collect()
+    text(hash).chars().take(10).collect()
 }

@@ -1,4 +1,4 @@
-//! Act 2: three charges at two outlets, two of them the fleet's.
+//! Three charges at two outlets, two of them the fleet's.
 
 use anyhow::Context as _;
 use ledger::Frame;
@@ -10,6 +10,9 @@ use super::{Charge, kwh};
 use crate::claims::Claim;
 use crate::stage::Stage;
 use crate::world::{Charger, FULL_WH, Gateway, TOP_UP_WH, World};
+
+/// Fleet, household and taxi.
+const GROUPS: usize = 3;
 
 /// Who charges, and who is to pay for it.
 #[derive(Clone, Copy)]
@@ -80,7 +83,7 @@ async fn at_home(stage: &Stage, c: &Gateway) -> anyhow::Result<[Charge; 2]> {
 async fn enrolled(stage: &Stage) -> anyhow::Result<()> {
     let wire = &stage.wire;
     wire.chain_has("the block that enrols the groups", |chain| {
-        (chain.state().groups.len() >= 2).then_some(())
+        (chain.state().groups.len() >= GROUPS).then_some(())
     })
     .await
 }

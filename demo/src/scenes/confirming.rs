@@ -1,4 +1,4 @@
-//! Act 3: the round is sealed, verified, voted on, and final.
+//! The round is sealed, verified, voted on, and final.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use protocol::{GroupId, Hash};
 use serde_json::{Value, json};
 
-use super::{Charge, kwh};
+use super::{Charge, altered_profile, kwh};
 use crate::claims::Claim;
 use crate::stage::Stage;
 use crate::wire::Refused;
@@ -17,14 +17,23 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Waits until the charges are final, and looks at everything that made them so.
-pub(super) async fn play(stage: &Stage, world: &World, charges: &[Charge]) -> anyhow::Result<()> {
+/// Waits until the charges are final, and looks at everything that made them so. Votes take a
+/// round: meanwhile the next act's car charges, and its charge is what this gives.
+pub(super) async fn play(
+    stage: &Stage,
+    world: &World,
+    charges: &[Charge],
+) -> anyhow::Result<Charge> {
     stage.act("Voting: the round becomes a block, more than half make it final");
     promises(stage, charges).await?;
     groups(stage, charges);
-    is_final(stage, charges).await?;
-    same_state(stage, world).await?;
-    told_to_parents(stage, charges).await
+    let votes = async {
+        is_final(stage, charges).await?;
+        same_state(stage, world).await?;
+        told_to_parents(stage, charges).await
+    };
+    let ((), next) = tokio::try_join!(votes, altered_profile::charge(stage, world))?;
+    Ok(next)
 }
 
 /// Each charge is in the block of the round that its receipt names.
@@ -106,7 +115,7 @@ async fn is_final(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
             let height = |hash| Some(chain.charge(hash)?.0.header.body.height);
             let newest = hashes.iter().map(height).max()??;
             let state = chain.state();
-            if state.final_height < newest {
+            if state.confirmed_height < newest {
                 return None;
             }
             let ballots = chain.blocks().iter().flat_map(|block| &block.body.ballots);
@@ -120,7 +129,7 @@ async fn is_final(stage: &Stage, charges: &[Charge]) -> anyhow::Result<()> {
                 })
                 .collect();
             Some(json!({
-                "height": newest, "finalHeight": state.final_height, "voters": state.groups.len(),
+                "height": newest, "voters": state.groups.len(),
                 "ballots": ballots,
             }))
         });
@@ -167,8 +176,8 @@ async fn same_state(stage: &Stage, world: &World) -> anyhow::Result<()> {
     });
     stage.claim(&Claim {
         name: "same-state",
-        says: format!("provider, A, B, C and the demo itself come to one state: {short}…"),
-        why: "nobody takes anybody's word: each applies every block",
+        says: format!("provider, A, C, the demo: one state, that of B's header, {short}…"),
+        why: "nobody takes anybody's word: whoever votes applies every block",
         holds: is_one_state(&facts) && refused == Some(Vec::new()),
         facts: json!({"states": facts, "refused": refused}),
     });

@@ -1,8 +1,8 @@
-//! Act 1: a provider, three gateways, two groups.
+//! A provider, three gateways, three groups.
 
 use serde_json::{Value, json};
 
-use super::is_accepted;
+use super::{Attacker, altered_profile, is_accepted};
 use crate::claims::Claim;
 use crate::stage::Stage;
 use crate::wire::Upstream;
@@ -45,9 +45,9 @@ const C: GatewayPlan = GatewayPlan {
 };
 
 /// Starts everyone.
-pub(super) async fn play(stage: &Stage) -> anyhow::Result<World> {
-    stage.act("Joining: a provider, three gateways, two groups");
-    let provider = Provider::start(&stage.dir, &stage.pace, &stage.children).await?;
+pub(super) async fn play(stage: &Stage) -> anyhow::Result<(World, Attacker)> {
+    stage.act("Joining: a provider, three gateways, three groups");
+    let provider = Provider::start(stage).await?;
     stage.happened(
         &format!(
             "a provider: rounds of {} s, 0.{PRICE_PER_KWH_CENTS} EUR a kWh, \
@@ -63,19 +63,22 @@ pub(super) async fn play(stage: &Stage) -> anyhow::Result<World> {
     )?;
     registered(stage, "A").await?;
     registered(stage, "C").await?;
+    let attacker = altered_profile::join(stage, &provider, &upstream).await?;
     stage.happened(
-        "A, a fleet's depot, is parent of FLEET; C, a home, of HOUSEHOLD",
+        "A, a depot, is parent of FLEET; C, a home, of HOUSEHOLD; T of TAXI",
         "each is a process with its own key and disk, let in by a one-time token",
     );
     let b = start(stage, B, &provider, &upstream).await?;
     vouched(stage).await?;
-    Ok(World {
+    let world = World {
         provider,
-        _upstream: upstream,
+        upstream,
         a,
         b,
         c,
-    })
+    };
+    meters(stage, &world).await?;
+    Ok((world, attacker))
 }
 
 async fn start(
@@ -86,6 +89,26 @@ async fn start(
 ) -> anyhow::Result<Gateway> {
     let meter = Meter::start(plan.serial, plan.register_wh, stage.pace.full).await?;
     Gateway::start(stage, plan, meter, provider, upstream).await
+}
+
+/// Each gateway reads what its meter shows.
+async fn meters(stage: &Stage, world: &World) -> anyhow::Result<()> {
+    let mut holds = true;
+    let mut facts = Vec::new();
+    for gateway in world.gateways() {
+        let shown = gateway.meter.register_wh();
+        let read = gateway.register_once(shown).await?;
+        holds &= read == shown;
+        facts.push(json!({"node": gateway.plan.name, "shownWh": shown, "readWh": read}));
+    }
+    stage.claim(&Claim {
+        name: "meters-read",
+        says: "A, B and C each read an SDM630, register by register, on Modbus TCP".to_owned(),
+        why: "of all that follows, what these registers count is billed",
+        holds,
+        facts: json!(facts),
+    });
+    Ok(())
 }
 
 /// Waits until the node's own idTag is registered.

@@ -1,10 +1,14 @@
 //! The story, one act a file.
 
+mod altered_profile;
+mod attacker;
 mod bills;
 mod charging;
+mod collusion;
 mod confirming;
 mod joining;
 mod proof;
+mod sybils;
 
 use protocol::message::Status;
 use protocol::{Hash, SignedProfile, SignedReceipt};
@@ -13,9 +17,10 @@ use serde_json::Value;
 use crate::stage::{Source, Stage};
 use crate::view::Told;
 use crate::world::World;
+use attacker::Attacker;
 
 /// How many acts there are.
-pub(crate) const ACTS: usize = 5;
+pub(crate) const ACTS: usize = 8;
 
 /// A charge as the demo knows it: from the meter and from the wire.
 #[derive(Clone, Debug)]
@@ -47,21 +52,28 @@ pub(crate) async fn play(stage: &Stage) -> anyhow::Result<World> {
     stage.screen.tell(&Told::Title(
         "A fleet and a household, billed for charging at somebody else's outlet",
     ));
-    let world = joining::play(stage).await?;
-    let panel = stage.clone();
+    let (world, attacker) = joining::play(stage).await?;
     let sources = Source::of(&world);
-    tokio::select! {
-        told = tell(stage, &world) => told?,
-        () = panel.keep_panel(sources), if stage.screen.has_panel() => {}
+    let told = tell(stage, world, attacker);
+    match stage.screen.has_panel() {
+        false => told.await,
+        true => tokio::select! {
+            told = told => told,
+            never = stage.keep_panel(sources) => match never {},
+        },
     }
-    Ok(world)
 }
 
-async fn tell(stage: &Stage, world: &World) -> anyhow::Result<()> {
-    let charges = charging::play(stage, world).await?;
-    confirming::play(stage, world, &charges).await?;
-    bills::play(stage, world, &charges).await?;
-    proof::play(stage, world).await
+async fn tell(stage: &Stage, world: World, mut attacker: Attacker) -> anyhow::Result<World> {
+    let mut charges = charging::play(stage, &world).await?;
+    let taxi = confirming::play(stage, &world, &charges).await?;
+    charges.extend(altered_profile::play(stage, &world, &mut attacker, taxi).await?);
+    charges.push(sybils::play(stage, &world).await?);
+    attacker.end().await;
+    let world = collusion::play(stage, world).await?;
+    bills::play(stage, &world, &charges).await?;
+    proof::play(stage, &world).await?;
+    Ok(world)
 }
 
 /// Energy as people read it, exact.

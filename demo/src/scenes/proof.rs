@@ -1,28 +1,25 @@
-//! Act 5: a receipt, checked by a process of its own that has no network, and the same receipt
+//! A receipt, checked by a process of its own that has no network, and the same receipt
 //! with one byte changed.
 
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use ledger::ReceiptFile;
+use anyhow::Context as _;
+use ledger::{Frame, ReceiptFile};
 use serde_json::{Value, json};
 
 use crate::children::{Said, run};
 use crate::claims::Claim;
 use crate::stage::Stage;
 use crate::view::Told;
-use crate::world::{Gateway, World, as_text};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-const GLANCE: Duration = Duration::from_millis(50);
-/// What of a receipt's text a driver looks at first.
-const LOOKED_AT: [&str; 3] = ["energy", "costs", "confirmed by"];
+use crate::wire::Seen;
+use crate::world::{World, as_text};
 
 /// Shows what a driver can prove with nothing but a file and the provider's public key.
 pub(super) async fn play(stage: &Stage, world: &World) -> anyhow::Result<()> {
     stage.act("Proof: one file, one public key, no network");
-    let file = written(&world.b).await?;
+    headers_only(stage, world).await?;
+    let file = world.b.receipt(1);
+    world.b.written(&file).await?;
     let bytes = std::fs::read(&file)?;
     let node = world.b.plan.name;
     stage.screen.tell(&Told::Receipt {
@@ -36,6 +33,35 @@ pub(super) async fn play(stage: &Stage, world: &World) -> anyhow::Result<()> {
     let changed = with_one_byte_changed(&bytes)?;
     std::fs::write(&forged, &changed.bytes)?;
     refused(stage, &forged, &changed, key).await
+}
+
+/// B is parent of no group: it never had a block.
+async fn headers_only(stage: &Stage, world: &World) -> anyhow::Result<()> {
+    let (a, b) = (world.a.plan.name, world.b.plan.name);
+    let chain = world.b.status().await?["chain"].take();
+    let got = |is_it: fn(&Frame) -> bool| {
+        let is_such = |seen: &Seen| seen.got_by(b).is_some_and(is_it);
+        stage.wire.count(0, is_such)
+    };
+    let blocks = got(|frame| matches!(frame, Frame::Block(_)));
+    let headers = got(|frame| matches!(frame, Frame::Header(_)));
+    let bytes = |node| stage.wire.traffic(node).bytes;
+    let (a_bytes, b_bytes) = (bytes(a), bytes(b));
+    stage.claim(&Claim {
+        name: "headers-are-enough",
+        says: format!(
+            "B got {headers} headers and no block: {} KiB in all, where A had {}",
+            b_bytes / 1024,
+            a_bytes / 1024
+        ),
+        why: "SPV: whoever does not vote needs headers and proofs of its own charges",
+        holds: chain["keeps"] == "headers" && blocks == 0 && headers > 0 && b_bytes < a_bytes,
+        facts: json!({
+            "keeps": chain["keeps"], "headers": headers, "blocks": blocks,
+            "bytes": b_bytes, "bytesOfA": a_bytes,
+        }),
+    });
+    Ok(())
 }
 
 async fn proven(stage: &Stage, file: &Path, bytes: &[u8], key: &str) -> anyhow::Result<()> {
@@ -55,13 +81,6 @@ async fn proven(stage: &Stage, file: &Path, bytes: &[u8], key: &str) -> anyhow::
             "height": receipt.header.body.height, "said": told.collect::<Vec<_>>(),
         }),
     });
-    for line in said.stdout.lines() {
-        if LOOKED_AT.iter().any(|name| line.starts_with(name)) {
-            // Without what it adds in brackets: the program says it all.
-            let line = line.split(" (").next().unwrap_or_default();
-            stage.screen.tell(&Told::Row(line));
-        }
-    }
     Ok(())
 }
 
@@ -84,18 +103,6 @@ async fn refused(stage: &Stage, file: &Path, changed: &Changed, key: &str) -> an
 async fn verify(file: &Path, key: &str) -> anyhow::Result<Said> {
     let file = as_text(file)?;
     run(&["gateway", "receipt", "verify", file, "--provider-key", key]).await
-}
-
-/// Waits for the node's first receipt file.
-async fn written(gateway: &Gateway) -> anyhow::Result<std::path::PathBuf> {
-    let file = gateway.receipt(1);
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !file.exists() {
-        let in_time = tokio::time::Instant::now() < deadline;
-        ensure!(in_time, "{} wrote no receipt file", gateway.plan.name);
-        tokio::time::sleep(GLANCE).await;
-    }
-    Ok(file)
 }
 
 /// A receipt in which one byte of the energy is another.

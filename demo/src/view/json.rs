@@ -37,9 +37,16 @@ fn event(at: Duration, told: &Told<'_>) -> Value {
             "event": "block", "height": block.header.body.height,
             "bytes": hex::encode(canonical(*block)),
         }),
+        Told::RefusedBlock(block) => json!({
+            "event": "refusedBlock", "height": block.header.body.height,
+            "bytes": hex::encode(canonical(*block)),
+        }),
         Told::Bill(bill) => json!({"event": "bill", "bill": bill}),
         Told::Receipt { node, bytes } => {
             json!({"event": "receipt", "node": node, "bytes": hex::encode(bytes)})
+        }
+        Told::Evidence { node, bytes } => {
+            json!({"event": "evidence", "node": node, "bytes": hex::encode(bytes)})
         }
         Told::Address { name, address } => {
             json!({"event": "address", "name": name, "address": address})

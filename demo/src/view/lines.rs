@@ -71,8 +71,10 @@ pub(super) fn lines(at: Duration, told: &Told<'_>) -> Vec<Vec<Part>> {
         Told::Message(_)
         | Told::Chain(_)
         | Told::Block(_)
+        | Told::RefusedBlock(_)
         | Told::Bill(_)
-        | Told::Receipt { .. } => Vec::new(),
+        | Told::Receipt { .. }
+        | Told::Evidence { .. } => Vec::new(),
     }
 }
 

@@ -39,10 +39,14 @@ pub(crate) enum Told<'a> {
     Chain(&'a Genesis),
     /// A new block was seen and verified.
     Block(&'a Block),
+    /// A block was seen that the provider signed and that is not valid.
+    RefusedBlock(&'a Block),
     /// A group's bill, as the operator API gives it.
     Bill(&'a Value),
     /// A receipt file of a node.
     Receipt { node: &'a str, bytes: &'a [u8] },
+    /// An evidence file of a node.
+    Evidence { node: &'a str, bytes: &'a [u8] },
     /// Where something can be reached, for whoever keeps the demo running.
     Address { name: &'a str, address: &'a str },
     /// The story cannot go on.

@@ -81,15 +81,30 @@ impl Wire {
         }
         if let Some(block) = seen.block()
             && let Some(chain) = &mut log.chain
-            && chain.take(block) == Taken::New
         {
-            self.screen.tell(&Told::Block(block));
+            match chain.take(block) {
+                Taken::New => self.screen.tell(&Told::Block(block)),
+                Taken::Refused => self.screen.tell(&Told::RefusedBlock(block)),
+                Taken::Known => {}
+            }
         }
         if log.seen.len() < REMEMBERED {
             log.seen.push(seen);
         }
         drop(log);
         self.changed.send_replace(());
+    }
+
+    /// The number of the next message: [`Wire::find`] from here on sees only what comes later.
+    pub(crate) fn now(&self) -> usize {
+        self.log().number
+    }
+
+    /// How many messages from `from` on are such.
+    pub(crate) fn count(&self, from: usize, is_such: impl Fn(&Seen) -> bool) -> usize {
+        let log = self.log();
+        let seen = log.seen.get(from..).unwrap_or_default();
+        seen.iter().filter(|seen| is_such(seen)).count()
     }
 
     /// Waits for the first message from `from` on that `pick` takes.

@@ -32,7 +32,8 @@ const BUFFER_BYTES: usize = 4 << 10;
 /// Room in a message around the longest frame.
 const MARGIN_BYTES: usize = 64 << 10;
 
-/// Where the provider is. When it is gone, so are the links of all taps.
+/// Where the provider is. Pointing it elsewhere cuts every tap's links, and nodes that come back
+/// come to the new address.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
     address: watch::Sender<SocketAddr>,
@@ -43,6 +44,10 @@ impl Upstream {
         Self {
             address: watch::Sender::new(address),
         }
+    }
+
+    pub(crate) fn point_to(&self, address: SocketAddr) {
+        self.address.send_replace(address);
     }
 }
 

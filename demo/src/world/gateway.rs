@@ -1,12 +1,15 @@
 //! A gateway as a process, with its meter and its tap on the wire.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Meter, Provider, as_text};
+use crate::LEASHED;
 use crate::children::Process;
 use crate::http::Api;
 use crate::stage::Stage;
@@ -36,6 +39,7 @@ pub(crate) struct GatewayPlan {
 pub(crate) struct Gateway {
     pub(crate) plan: GatewayPlan,
     pub(crate) meter: Arc<Meter>,
+    /// The gateway's link goes through it.
     _tap: Tap,
     pub(crate) state_dir: PathBuf,
     pub(crate) api: Api,
@@ -44,6 +48,9 @@ pub(crate) struct Gateway {
     _process: Process,
 }
 
+/// How long a gateway may take for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+const GLANCE: Duration = Duration::from_millis(50);
 /// The name of a charger without OCPP.
 const CHARGER: &str = "CABLE-1";
 
@@ -65,7 +72,7 @@ impl Gateway {
             &config,
             plan.configuration(&name, &tap.url(), &token, &meter),
         )?;
-        let args = ["gateway", "run", "--config", as_text(&config)?];
+        let args = [LEASHED, "gateway", "run", "--config", as_text(&config)?];
         let log = dir.join(format!("{name}.log"));
         let mut process = stage.children.start(plan.name, &args, &log)?;
         let ocpp = process.line("listening for OCPP chargers on ").await?;
@@ -111,6 +118,57 @@ impl Gateway {
             bail!("{id_tag} does not end its charge: {ended}");
         }
         Ok(metered)
+    }
+
+    /// What the local API tells of the chain, once `is_so`.
+    pub(crate) async fn chain_once(
+        &self,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
+        self.once(what, |mut status| {
+            let chain = status["chain"].take();
+            is_so(&chain).then_some(chain)
+        })
+        .await
+    }
+
+    /// The register that the gateway read, once it shows no less than `register_wh`.
+    pub(crate) async fn register_once(&self, register_wh: u64) -> anyhow::Result<u64> {
+        self.once("it has read its meter", |status| {
+            let read = status["meters"]["meter"]["registerWh"].as_u64();
+            read.filter(|read| *read >= register_wh)
+        })
+        .await
+    }
+
+    async fn once<T>(&self, what: &str, find: impl Fn(Value) -> Option<T>) -> anyhow::Result<T> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = find(self.status().await?) {
+                return Ok(found);
+            }
+            let in_time = Instant::now() < deadline;
+            ensure!(in_time, "{}: waited in vain until {what}", self.plan.name);
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    /// The evidence file about the block at `height`.
+    pub(crate) fn evidence(&self, height: u64) -> PathBuf {
+        let name = format!("evidence/block-{height:08}.evidence");
+        self.state_dir.join(name)
+    }
+
+    /// Waits for a file of its state directory. Gateways write files whole or not at all.
+    pub(crate) async fn written(&self, file: &Path) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !file.exists() {
+            let in_time = Instant::now() < deadline;
+            ensure!(in_time, "{} wrote no {}", self.plan.name, file.display());
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok(())
     }
 
     /// The receipt file of the node's charge number `seq`.

@@ -16,8 +16,8 @@ pub(crate) use provider::{CREDIT_PER_KWH_CENTS, PRICE_PER_KWH_CENTS, Provider};
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) provider: Provider,
-    /// Where every tap finds the provider; without it no tap carries anything.
-    pub(crate) _upstream: Upstream,
+    /// Where every tap finds the provider.
+    pub(crate) upstream: Upstream,
     /// Parent of the fleet.
     pub(crate) a: Gateway,
     /// Member of the fleet.

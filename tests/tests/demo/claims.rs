@@ -11,8 +11,9 @@ use tests::{amount, credit};
 use crate::story::{STORY, Story, bytes, each, number};
 
 /// What is claimed at least.
-const CLAIMS: [&str; 13] = [
+const CLAIMS: [&str; 21] = [
     "the-parent-vouches",
+    "meters-read",
     "metered-is-signed",
     "witnessed",
     "granted-by-the-parent",
@@ -20,9 +21,16 @@ const CLAIMS: [&str; 13] = [
     "final-by-votes",
     "same-state",
     "told-to-the-parents",
+    "alteration-refused",
+    "true-charge-billed",
+    "no-message-says-no",
+    "silence-only-delays",
+    "altered-block-applied-by-nobody",
+    "provider-convicted",
     "billed-as-metered",
     "credited-as-taken",
     "charged-elsewhere",
+    "headers-are-enough",
     "receipt-proves",
     "changed-receipt-refused",
 ];
@@ -168,10 +176,13 @@ fn everyone_came_to_the_state_that_the_blocks_give() {
 #[test]
 fn parents_were_told_what_their_groups_owe() {
     let groups = groups(&STORY);
+    let height = number(&STORY.facts("final-by-votes")["height"]);
     for fact in each(STORY.facts("told-to-the-parents")) {
         let group = groups[fact["group"].as_str().expect("a name")];
         let mut told: Vec<u64> = each(&fact["energyWh"]).iter().map(number).collect();
-        let lines = STORY.blocks.iter().flat_map(|block| &block.body.charges);
+        let blocks = STORY.blocks.iter();
+        let by_then = blocks.filter(|block| block.header.body.height <= height);
+        let lines = by_then.flat_map(|block| &block.body.charges);
         let profiles = lines.map(|line| &line.profile.body);
         let mut owed: Vec<u64> = profiles
             .filter(|profile| profile.payer == group)
@@ -247,14 +258,37 @@ fn owners_are_credited_for_what_was_taken_at_their_outlets() {
 #[test]
 fn what_was_charged_elsewhere_is_paid_by_the_guest_and_credited_to_the_host() {
     let groups = groups(&STORY);
-    let facts = STORY.facts("charged-elsewhere");
-    let (_, line) = STORY.charge(&facts["profile"]);
-    let energy = number(&facts["meteredWh"]);
-    assert_eq!(line.profile.body.payer, groups["FLEET"]);
-    let outlet = &STORY.state().supply_points[&line.profile.body.supply_point];
-    assert_eq!(outlet.owner, groups["HOUSEHOLD"]);
-    assert_eq!(number(&facts["amount"]), amount(energy));
-    assert_eq!(number(&facts["credit"]), credit(energy));
+    for fact in each(STORY.facts("charged-elsewhere")) {
+        let (_, line) = STORY.charge(&fact["profile"]);
+        let name = |of: &str| fact[of].as_str().expect("a name");
+        assert_ne!(name("payer"), name("owner"));
+        assert_eq!(line.profile.body.payer, groups[name("payer")]);
+        let outlet = &STORY.state().supply_points[&line.profile.body.supply_point];
+        assert_eq!(outlet.owner, groups[name("owner")]);
+        let energy = number(&fact["meteredWh"]);
+        assert_eq!(number(&fact["amount"]), amount(energy));
+        assert_eq!(number(&fact["credit"]), credit(energy));
+    }
+}
+
+#[test]
+fn the_member_got_headers_and_no_block() {
+    let facts = STORY.facts("headers-are-enough");
+    let got = |name: &str| {
+        let messages = STORY.all("message");
+        let such = messages.filter(|message| message["to"] == "B" && message["name"] == name);
+        such.count() as u64
+    };
+    assert_eq!(got("Block"), 0);
+    assert_eq!(got("Header"), number(&facts["headers"]));
+    assert_eq!(facts["keeps"], "headers");
+}
+
+#[test]
+fn the_gateways_read_what_their_meters_show() {
+    let facts = each(STORY.facts("meters-read"));
+    assert_eq!(facts.len(), 3);
+    assert!(facts.iter().all(|fact| fact["shownWh"] == fact["readWh"]));
 }
 
 #[test]

@@ -67,8 +67,8 @@ fn after_a_kill_no_process_and_no_file_is_left() {
     let place = Place::new(PROGRAM);
     let mut process = in_the_middle(&place);
     let directory = temporary(&place);
-    // The demo, its janitor, a provider and three gateways.
-    assert_eq!(processes_of(&directory).len(), 6);
+    // The demo, its janitor, a provider, three gateways and the first attacker.
+    assert_eq!(processes_of(&directory).len(), 7);
     assert_eq!(files_in(&directory), 1);
     process.kill();
     nothing_is_left(&place);

@@ -1,9 +1,10 @@
 //! What the demo shows is true, and nothing of it is left behind.
 //!
 //! `story` runs it once, with `--fast --json`, and rebuilds the chain from the blocks it printed;
-//! `claims` checks every claim against that chain; `ending` kills it; `surroundings` runs it as
-//! somebody who has no terminal, no rights and no free default port.
+//! `claims` and `attacks` check every claim against that chain; `ending` kills it; `surroundings`
+//! runs it as somebody who has no terminal, no rights and no free default port.
 
+mod attacks;
 mod claims;
 mod ending;
 mod story;
