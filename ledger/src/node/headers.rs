@@ -16,6 +16,7 @@ use crate::apply::{Edge, Invalid};
 use crate::block::Header;
 use crate::merkle::{self, Frontier};
 use crate::receipt_file::ReceiptFile;
+use crate::state::State;
 
 /// Verified headers.
 #[derive(Debug)]
@@ -103,10 +104,10 @@ impl Headers {
             is_headers_only: true,
             height: self.height(),
             tip: self.newest.as_ref().map_or(chain_id, Signed::hash),
-            state_root: self
-                .newest
-                .as_ref()
-                .map_or(Hash::ZERO, |header| header.body.state_root),
+            state_root: self.newest.as_ref().map_or_else(
+                || State::new(self.genesis.clone()).root(),
+                |header| header.body.state_root,
+            ),
             final_height: self.proven,
         }
     }
