@@ -55,6 +55,17 @@ fn a_member_keeps_headers_and_no_block_and_its_charges_become_final() {
 }
 
 #[test]
+fn a_member_with_many_charges_in_a_round_has_all_of_them_proven() {
+    let mut net = Network::with_member();
+    for _ in 0..50 {
+        net.charge("member", "FLEET-9", wh(100));
+    }
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(proofs(&net), 50);
+}
+
+#[test]
 fn a_member_charges_for_others_and_others_for_it() {
     let mut net = Network::with_member();
     net.present("member", "HOME-1");

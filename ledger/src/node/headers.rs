@@ -176,6 +176,16 @@ impl Node {
         }
     }
 
+    /// All proofs for a question about the charges after number `after` are here. There may be more
+    /// than come at once; asking again where none came would never end.
+    pub(super) fn proofs_came(&mut self, after: u32) {
+        let round = self.kept.headers().map(Headers::round);
+        let oldest = round.and_then(|round| self.outbox.oldest_promised(round));
+        if oldest.is_some_and(|oldest| oldest > after.saturating_add(1)) {
+            self.ask_for_proofs();
+        }
+    }
+
     /// The provider shows that a charge is in a final block.
     pub(super) fn proof(&mut self, bytes: Vec<u8>) {
         let (Some(headers), Some(id)) = (self.kept.headers(), self.id) else {

@@ -412,8 +412,9 @@ impl Node {
                 };
                 self.chain_came(now, asked.from, tip);
             }
-            (Request::GetProof(_), response) => {
+            (Request::GetProof(asked), response) => {
                 self.called(Pending::Proof, response.is_some());
+                self.proofs_came(asked.after);
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }
