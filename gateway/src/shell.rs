@@ -75,9 +75,10 @@ impl Shell {
                 tracing::warn!(
                     outlet,
                     reason,
-                    "charge held; it is not billed until it is released"
+                    "charge held; it is not billed until it is released (local API)"
                 );
             }
+            Event::Released { outlet } => tracing::info!(outlet, "held charge released"),
             Event::Refused { seq, reason } => {
                 tracing::error!(
                     seq,

@@ -3,11 +3,13 @@
 mod support;
 
 use ledger::apply::Invalid;
-use ledger::block::{GroupBlock, Record};
+use ledger::block::{Ballot, GroupBlock, Record};
 use ledger::evidence::{
-    Disorder, Evidence, ForgedProfile, Offence, Omission, TwoGroupBlocks, TwoProfiles, WrongTotal,
+    Disorder, Evidence, ForgedProfile, Fork, Offence, Omission, TwoBallots, TwoGroupBlocks,
+    TwoProfiles, WrongTotal,
 };
 use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission};
+use ledger::merkle;
 use ledger::node::{Event, Stage};
 use ledger::provider;
 use ledger::seal::seal;
@@ -554,17 +556,118 @@ fn a_parent_restored_from_a_backup_convicts_itself_of_nothing() {
     net.charge("household", "HOME-1", wh(4_000));
     net.charge("household", "HOME-1", wh(5_000));
     let profiles = signed(&net, "household");
-    // It had sealed one of them, and acknowledged both; then its disk was replaced.
+    // The provider waits for the fleet's group block until the grace is over, so that the
+    // household's parent has time for a second one.
+    net.present("household", "FLEET-1");
+    net.charge("household", "FLEET-1", wh(1_000));
+    net.drop_group_blocks_of("FLEET");
+    // It had sealed one of them; its disk is from before that.
     let sealed = early_group_block(&net, &profiles[..1]);
     send_to_provider(&mut net, "household", sealed);
-    net.lose_state("household");
+    net.crash("household");
+    net.restart("household");
     net.restore_link("household");
     net.run_rounds(4);
-    let others = recorded(&net);
+    net.assert_settled();
+    // What it omitted it had acknowledged before, and that is true.
+    let again = recorded(&net);
+    let is_second = |evidence: &Evidence| matches!(evidence, Evidence::TwoGroupBlocks(_));
+    assert!(!again.iter().any(is_second), "{again:?}");
+    assert_eq!(net.billed("HOUSEHOLD"), [(4_000, 160), (5_000, 200)]);
+}
+
+/// The household's ballot for a header.
+fn ballot(net: &Network, height: u64, header: Hash) -> Signed<Ballot> {
+    let ballot = Ballot {
+        voter: net.group("HOUSEHOLD"),
+        height,
+        header,
+    };
+    let key = &net.gateway("household").key;
+    Signed::new(ballot, key, &net.genesis.chain_id())
+}
+
+#[test]
+fn a_voter_that_votes_for_two_stories_is_convicted() {
+    // At the height of its newest ballot, and below it.
+    for below in [0, 1] {
+        let mut net = Network::new();
+        for _ in 0..3 {
+            net.charge("household", "HOME-1", wh(100));
+            net.run_rounds(1);
+        }
+        let voted = net.provider().state().groups[&net.group("HOUSEHOLD")].voted_height;
+        let other = ballot(&net, voted - below, Hash([9; 32]));
+        send_to_provider(&mut net, "household", Frame::Ballot(other));
+        net.run_rounds(3);
+        net.assert_settled();
+        let found = recorded(&net);
+        let [Evidence::TwoBallots(two)] = &found[..] else {
+            panic!("two ballots, not {found:?}");
+        };
+        assert_eq!(two.lower.body.height, voted - below);
+        assert!(canonical(&found[0]).len() <= 8 << 10);
+    }
+}
+
+#[test]
+fn ballots_of_one_story_convict_nobody() {
+    let mut net = Network::new();
+    for _ in 0..3 {
+        net.charge("household", "HOME-1", wh(100));
+        net.run_rounds(1);
+    }
+    for block in net.blocks() {
+        let again = ballot(&net, block.header.body.height, block.header.hash());
+        send_to_provider(&mut net, "household", Frame::Ballot(again));
+    }
+    // A header that nobody here knows may well be the next one.
+    let height = net.provider().state().height + 1;
+    let unknown = ballot(&net, height, Hash([9; 32]));
+    send_to_provider(&mut net, "household", Frame::Ballot(unknown));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(recorded(&net), []);
+}
+
+#[test]
+fn two_ballots_convict_only_where_their_headers_part() {
+    let mut net = Network::new();
+    for _ in 0..3 {
+        net.charge("household", "HOME-1", wh(100));
+        net.run_rounds(1);
+    }
+    let blocks = net.blocks();
+    let (older, newer) = (&blocks[0].header, &blocks[2].header);
+    let leaves: Vec<Hash> = blocks[..2]
+        .iter()
+        .map(|block| merkle::leaf_hash(&block.header.hash().0))
+        .collect();
+    let state = net.provider().state().clone();
+    let fork = Fork {
+        header: newer.clone(),
+        leaf: leaves[0],
+        path: merkle::path(&leaves, 0).expect("it is there"),
+    };
+    let two = |lower: Hash, fork: Option<Fork>| {
+        Evidence::TwoBallots(Box::new(TwoBallots {
+            lower: ballot(&net, older.body.height, lower),
+            higher: ballot(&net, newer.body.height, newer.hash()),
+            fork,
+        }))
+    };
     assert!(
-        !others
-            .iter()
-            .any(|e| matches!(e, Evidence::TwoGroupBlocks(_))),
-        "{others:?}"
+        two(Hash([9; 32]), Some(fork.clone()))
+            .check(&state)
+            .is_some()
     );
+    // The story that the header tells.
+    assert_eq!(two(older.hash(), Some(fork.clone())).check(&state), None);
+    assert_eq!(two(Hash([9; 32]), None).check(&state), None);
+    let mut other_leaf = fork.clone();
+    other_leaf.leaf = Hash([8; 32]);
+    assert_eq!(two(older.hash(), Some(other_leaf)).check(&state), None);
+    let mut other_header = fork;
+    other_header.header = older.clone();
+    assert_eq!(two(Hash([9; 32]), Some(other_header)).check(&state), None);
 }

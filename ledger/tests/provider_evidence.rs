@@ -4,7 +4,9 @@ mod support;
 
 use ledger::apply::apply;
 use ledger::block::{Block, Header};
-use ledger::evidence::{BrokenReceipt, EvidenceFile, Exhibit, ForgedCharge, NotProven, TwoHeaders};
+use ledger::evidence::{
+    BrokenReceipt, EvidenceFile, Exhibit, ForgedCharge, Gap, NotProven, TwoHeaders,
+};
 use ledger::frame::{Frame, Witnessed};
 use ledger::node::{Stage, stored_evidence};
 use ledger::state::State;
@@ -92,6 +94,32 @@ fn a_genuine_charge_convicts_no_provider() {
 }
 
 #[test]
+fn a_genuine_charge_under_another_nodes_key_convicts_no_provider() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(1);
+    let blocks = net.blocks();
+    let (last, before) = blocks.split_last().expect("blocks");
+    let mut state = State::new(net.genesis.clone());
+    for block in before {
+        state = apply(&state, block).expect("valid");
+    }
+    let header = &before.last().expect("blocks").header;
+    let fleet = net.node("fleet").id().expect("enrolled");
+    let mut renamed = last.clone();
+    renamed.body.charges[0].profile.body.node = fleet;
+    let mut forged = ForgedCharge::find(&renamed, (header, &state), fleet).expect("not its own");
+    forged.header = last.header.clone();
+    forged.line = last.body.charges[0].clone();
+    forged.sections = last.body.section_roots();
+    let file = EvidenceFile {
+        genesis: net.genesis.clone(),
+        exhibit: Exhibit::ForgedCharge(Box::new(forged)),
+    };
+    assert_eq!(file.verify(None), Err(NotProven::Node));
+}
+
+#[test]
 fn a_node_that_holds_proof_against_its_provider_stays_stopped_over_a_restart() {
     let mut net = colluding();
     net.tamper = None;
@@ -108,19 +136,24 @@ fn a_node_that_holds_proof_against_its_provider_stays_stopped_over_a_restart() {
 /// A charge of the household that is promised for the open round, and in no block yet.
 fn promised(net: &mut Network) -> Witnessed {
     net.charge("household", "HOME-1", wh(1_000));
-    let charge = net.node("household").charges().next().expect("one charge");
-    let Stage::Signed {
-        profile,
-        receipt: Some(receipt),
-        ..
-    } = &charge.stage
-    else {
-        panic!("it has a receipt");
-    };
-    Witnessed {
-        profile: (**profile).clone(),
-        receipt: (**receipt).clone(),
-    }
+    receipted(net).remove(0)
+}
+
+/// What the household's node has receipts for.
+fn receipted(net: &Network) -> Vec<Witnessed> {
+    let charges = net.node("household").charges();
+    let promised = charges.map(|charge| match &charge.stage {
+        Stage::Signed {
+            profile,
+            receipt: Some(receipt),
+            ..
+        } => Witnessed {
+            profile: (**profile).clone(),
+            receipt: (**receipt).clone(),
+        },
+        other => panic!("it has a receipt, not {other:?}"),
+    });
+    promised.collect()
 }
 
 /// The chain's newest block and the header before it.
@@ -163,21 +196,7 @@ fn a_charge_missing_from_its_rounds_block_convicts_the_provider_wherever_it_shou
     net.present("household", "FLEET-1");
     net.charge("household", "FLEET-1", wh(10));
     let key = provider_key().public();
-    let promises: Vec<Witnessed> = net
-        .node("household")
-        .charges()
-        .map(|charge| match &charge.stage {
-            Stage::Signed {
-                profile,
-                receipt: Some(receipt),
-                ..
-            } => Witnessed {
-                profile: (**profile).clone(),
-                receipt: (**receipt).clone(),
-            },
-            other => panic!("it has a receipt, not {other:?}"),
-        })
-        .collect();
+    let promises = receipted(&net);
     net.run_rounds(1);
     let (previous, block) = newest(&net);
     assert_eq!(block.body.charges.len(), 3);
@@ -203,6 +222,46 @@ fn a_charge_missing_from_its_rounds_block_convicts_the_provider_wherever_it_shou
         without(&mut other, &[]);
         let file = broken(&net, BrokenReceipt::find(&previous, &other, promised));
         assert_eq!(file.verify(Some(&key)), Ok(()));
+    }
+}
+
+#[test]
+fn a_gap_is_shown_from_both_sides() {
+    let mut net = Network::new();
+    for _ in 0..3 {
+        net.charge("household", "HOME-1", wh(10));
+    }
+    let promises = receipted(&net);
+    net.run_rounds(1);
+    let (previous, block) = newest(&net);
+    let check = |index: usize, change: fn(&mut Gap)| {
+        let gone = &block.body.charges[index].profile;
+        let promised = promises.iter().find(|p| p.profile == *gone);
+        let mut short = block.clone();
+        without(&mut short, &[index]);
+        let found = BrokenReceipt::find(&previous, &short, promised.expect("it has a receipt"));
+        let mut file = broken(&net, found);
+        assert_eq!(file.verify(None), Ok(()));
+        let Exhibit::BrokenReceipt(shown) = &mut file.exhibit else {
+            panic!("a broken receipt");
+        };
+        let absence = shown.absence.as_mut().expect("its round has a block");
+        change(&mut absence.gap);
+        assert_eq!(file.verify(None), Err(NotProven::Kept));
+    };
+    for side in [
+        |gap: &mut Gap| {
+            if let Gap::Between(before, _) = gap {
+                *before = None;
+            }
+        },
+        |gap: &mut Gap| {
+            if let Gap::Between(_, after) = gap {
+                *after = None;
+            }
+        },
+    ] {
+        check(1, side);
     }
 }
 
@@ -239,6 +298,16 @@ fn what_breaks_no_promise_convicts_no_provider() {
     // The block that holds it.
     check(
         |broken, block| broken.header = block.header.clone(),
+        NotProven::Kept,
+    );
+    // A round that had its block before: the first one may have held it.
+    check(
+        |broken, _| {
+            broken.previous.body.round = broken.receipt.body.round;
+            resign(&mut broken.previous);
+            broken.header.body.previous = broken.previous.hash();
+            resign(&mut broken.header);
+        },
         NotProven::Kept,
     );
     // A header that does not follow, and one that comes before the round.

@@ -93,7 +93,7 @@ pub(crate) struct Convictions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Convicted {
     pub(crate) node: NodeId,
-    /// The group, where it is convicted as its parent.
+    /// The group for which it sealed or voted, where it is convicted of that.
     pub(crate) group_id: Option<IdTag>,
     /// Of what, for people.
     pub(crate) offence: String,

@@ -59,9 +59,9 @@ async fn look(engine: &Engine<Provider>) -> Result<Vec<Found>, EvidenceError> {
     seen.await.map_err(|_| EvidenceError::Stopping)
 }
 
-/// The name of the group as whose parent somebody is convicted.
+/// The name of the group for which somebody sealed or voted.
 fn group_of(provider: &Provider, offence: &Offence) -> Option<IdTag> {
-    let Offence::Parent { group, .. } = offence else {
+    let (Offence::Parent { group, .. } | Offence::Voter { group, .. }) = offence else {
         return None;
     };
     let mut groups = provider.registry().groups();

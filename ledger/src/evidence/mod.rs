@@ -1,6 +1,6 @@
 //! Evidence: signed bytes that convict whoever signed them, by arithmetic that anyone can repeat.
 //!
-//! What convicts a parent or a node is recorded in a block and checked by `apply` ([`Evidence`]).
+//! What convicts a parent, a node or a voter is recorded in a block and checked by `apply` ([`Evidence`]).
 //! What convicts the provider cannot be left to its own blocks: it is a file that is checked
 //! offline ([`EvidenceFile`]).
 //!
@@ -13,6 +13,7 @@ mod forged_charge;
 mod forged_profile;
 mod omission;
 mod sealed;
+mod two_ballots;
 mod two_group_blocks;
 mod two_headers;
 mod two_profiles;
@@ -33,6 +34,7 @@ pub use forged_charge::ForgedCharge;
 pub use forged_profile::ForgedProfile;
 pub use omission::Omission;
 pub use sealed::Sealed;
+pub use two_ballots::{Fork, TwoBallots};
 pub use two_group_blocks::TwoGroupBlocks;
 pub use two_headers::TwoHeaders;
 pub use two_profiles::TwoProfiles;
@@ -53,6 +55,8 @@ pub enum Evidence {
     TwoGroupBlocks(Box<TwoGroupBlocks>),
     /// A node signed two profiles with one number.
     TwoProfiles(Box<TwoProfiles>),
+    /// A voter said yes to two headers of which neither extends the other.
+    TwoBallots(Box<TwoBallots>),
 }
 
 /// What somebody is convicted of. Each is recorded once, however often and in however many ways it
@@ -75,6 +79,13 @@ pub enum Offence {
         /// The number.
         seq: u32,
     },
+    /// As a voter, at one height.
+    Voter {
+        /// The voter.
+        group: GroupId,
+        /// The height of the lower header.
+        height: u64,
+    },
 }
 
 impl Offence {
@@ -91,6 +102,12 @@ impl fmt::Display for Offence {
             }
             Self::Node { node, seq } => {
                 write!(f, "node {node} signed two charges with number {seq}")
+            }
+            Self::Voter { group, height } => {
+                write!(
+                    f,
+                    "group {group} voted for two stories about block {height}"
+                )
             }
         }
     }
@@ -118,6 +135,7 @@ impl Evidence {
             Self::Omission(evidence) => evidence.check(state),
             Self::TwoGroupBlocks(evidence) => evidence.check(state),
             Self::TwoProfiles(evidence) => evidence.check(state),
+            Self::TwoBallots(evidence) => evidence.check(state),
         }
     }
 
@@ -170,6 +188,7 @@ impl Evidence {
             Self::Omission(_) => "its group block lacks a charge that it had acknowledged",
             Self::TwoGroupBlocks(_) => "it sealed two group blocks for one round",
             Self::TwoProfiles(_) => "it signed two charges with one number",
+            Self::TwoBallots(_) => "it said yes to two headers of which neither extends the other",
         }
     }
 }

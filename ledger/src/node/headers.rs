@@ -16,6 +16,7 @@ use crate::apply::{Edge, Invalid};
 use crate::block::Header;
 use crate::merkle::{self, Frontier};
 use crate::receipt_file::ReceiptFile;
+use crate::state::State;
 
 /// Verified headers.
 #[derive(Debug)]
@@ -103,10 +104,10 @@ impl Headers {
             is_headers_only: true,
             height: self.height(),
             tip: self.newest.as_ref().map_or(chain_id, Signed::hash),
-            state_root: self
-                .newest
-                .as_ref()
-                .map_or(Hash::ZERO, |header| header.body.state_root),
+            state_root: self.newest.as_ref().map_or_else(
+                || State::new(self.genesis.clone()).root(),
+                |header| header.body.state_root,
+            ),
             final_height: self.proven,
         }
     }
@@ -172,6 +173,16 @@ impl Node {
         if let Some(oldest) = self.outbox.oldest_promised(headers.round()) {
             let after = oldest.saturating_sub(1);
             self.call(Pending::Proof, Request::GetProof(GetProof { after }));
+        }
+    }
+
+    /// All proofs for a question about the charges after number `after` are here. There may be more
+    /// than come at once; asking again where none came would never end.
+    pub(super) fn proofs_came(&mut self, after: u32) {
+        let round = self.kept.headers().map(Headers::round);
+        let oldest = round.and_then(|round| self.outbox.oldest_promised(round));
+        if oldest.is_some_and(|oldest| oldest > after.saturating_add(1)) {
+            self.ask_for_proofs();
         }
     }
 

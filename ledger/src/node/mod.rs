@@ -115,6 +115,11 @@ pub enum Input {
     },
     /// A charge ended.
     Ended(MeasuredCharge),
+    /// Somebody looked at a held charge and lets it be billed.
+    Release {
+        /// The charge's number in the outbox.
+        number: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -163,6 +168,11 @@ pub enum Event {
         outlet: String,
         /// Why.
         reason: String,
+    },
+    /// A held charge was released.
+    Released {
+        /// Name of the outlet.
+        outlet: String,
     },
     /// The provider refuses a charge; it stays in the outbox.
     Refused {
@@ -402,8 +412,9 @@ impl Node {
                 };
                 self.chain_came(now, asked.from, tip);
             }
-            (Request::GetProof(_), response) => {
+            (Request::GetProof(asked), response) => {
                 self.called(Pending::Proof, response.is_some());
+                self.proofs_came(asked.after);
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }
@@ -425,6 +436,7 @@ impl Machine for Node {
             Input::Asked { call, request } => self.asked_by_provider(now, call, &request),
             Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
             Input::Ended(charge) => self.ended(now, charge),
+            Input::Release { number } => self.release(now, number),
             Input::Tick => self.tick(now),
         }
     }

@@ -251,6 +251,23 @@ impl Provider {
         let is_news = before.is_none_or(|height| height < ballot.body.height);
         if is_news && check_ballot(&self.state, &ballot).is_ok() {
             self.rounds.ballots.insert(voter, ballot);
+        } else {
+            self.convict_fork_voter(&ballot);
+        }
+    }
+
+    /// Records that a voter said yes to a header beside this chain as well as to one of it, where
+    /// it did.
+    fn convict_fork_voter(&mut self, ballot: &Signed<Ballot>) {
+        let voter = ballot.body.voter;
+        let waiting = self.rounds.ballots.get(&voter);
+        let own = waiting.or_else(|| self.history.newest_ballot(voter));
+        let Some(two) = own.and_then(|own| self.history.two_ballots(own, ballot)) else {
+            return;
+        };
+        let evidence = Evidence::TwoBallots(Box::new(two));
+        if evidence.check(&self.preview).is_some() {
+            self.record(Record::Evidence(evidence));
         }
     }
 }

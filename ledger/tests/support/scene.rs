@@ -326,6 +326,14 @@ impl Network {
     }
 
     /// No group block reaches the provider.
+    /// One group's group blocks never reach the provider.
+    pub fn drop_group_blocks_of(&mut self, group: &str) {
+        let group = self.group(group);
+        self.spoil = Some(Box::new(
+            move |frame| !matches!(frame, Frame::GroupBlock(sealed) if sealed.block.body.group == group),
+        ));
+    }
+
     pub fn drop_group_blocks(&mut self) {
         self.spoil = Some(Box::new(|frame| !matches!(frame, Frame::GroupBlock(_))));
     }

@@ -44,7 +44,7 @@ fn what_the_parent_altered_convicts_it_and_the_true_charge_is_billed() {
 
     let facts = STORY.facts("true-charge-billed");
     let (block, line) = STORY.charge(&facts["profile"]);
-    assert_eq!(block.header.body.height, height as u64);
+    assert_eq!(usize::try_from(block.header.body.height), Ok(height));
     assert!(line.late);
     assert_eq!(
         u64::from(line.profile.body.energy_wh),
@@ -57,7 +57,7 @@ fn a_crowd_with_most_of_the_votes_kept_nothing_out_of_the_chain() {
     let facts = STORY.facts("no-message-says-no");
     let height = index(&facts["height"]);
     let (block, _) = STORY.charge(&facts["profile"]);
-    assert_eq!(block.header.body.height, height as u64);
+    assert_eq!(usize::try_from(block.header.body.height), Ok(height));
     assert!(STORY.blocks.len() > height, "the chain goes on");
     let (sent, refused) = (number(&facts["sent"]), number(&facts["refused"]));
     assert_eq!(sent, refused + number(&facts["unanswered"]));
