@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use ureq::Agent;
+use ureq::{Agent, RequestBuilder};
 
 /// A person at an outlet waits no longer either.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -44,17 +44,21 @@ fn call(url: &str, token: Option<&str>, body: Option<Value>) -> anyhow::Result<V
         .proxy(None)
         .build()
         .into();
-    let bearer = token.map_or_else(String::new, |token| format!("Bearer {token}"));
+    let bearer = token.map(|token| format!("Bearer {token}"));
     let answer = match body {
-        None => agent.get(url).header("authorization", bearer).call(),
-        Some(body) => {
-            let request = agent.post(url).header("authorization", bearer);
-            request.send_json(body)
-        }
+        None => authorised(agent.get(url), bearer).call(),
+        Some(body) => authorised(agent.post(url), bearer).send_json(body),
     };
     let mut answer = answer.with_context(|| format!("no answer from {url}"))?;
     let status = answer.status();
     let said: Value = answer.body_mut().read_json()?;
     ensure!(status.is_success(), "{url} answers {status}: {said}");
     Ok(said)
+}
+
+fn authorised<B>(request: RequestBuilder<B>, bearer: Option<String>) -> RequestBuilder<B> {
+    match bearer {
+        Some(bearer) => request.header("authorization", bearer),
+        None => request,
+    }
 }

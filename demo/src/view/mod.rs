@@ -77,7 +77,9 @@ pub(crate) struct Screen {
 impl Screen {
     /// The view that the arguments and the terminal ask for.
     pub(crate) fn choose(arguments: &Arguments) -> Arc<Self> {
-        let is_live = std::io::stdout().is_terminal() && !arguments.plain;
+        // Some terminals, such as an editor's, say that they can only print.
+        let only_prints = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let is_live = std::io::stdout().is_terminal() && !only_prints && !arguments.plain;
         let view: Box<dyn View> = match (arguments.json, is_live) {
             (true, _) => Box::new(json::Json),
             (false, true) => Box::new(live::Live::new()),
