@@ -1,19 +1,28 @@
-//! Processor time of this thread: unlike the wall clock it does not count what other programs on
-//! the machine take.
+//! Processor time of this thread, which does not count what other programs on the machine take; and
+//! the wall clock, where waiting for the disk counts.
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-fn now() -> Duration {
-    let now = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+fn now(clock: ClockId) -> Duration {
+    let now = clock_gettime(clock);
     Duration::from(now.expect("every Linux has this clock"))
 }
 
 /// Adds the processor time of `work` to `sum` and gives what it made.
 pub(crate) fn charge<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let before = now();
+    add(ClockId::CLOCK_THREAD_CPUTIME_ID, sum, work)
+}
+
+/// Adds the time that passes during `work` to `sum` and gives what it made.
+pub(crate) fn pass<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+    add(ClockId::CLOCK_MONOTONIC, sum, work)
+}
+
+fn add<T>(clock: ClockId, sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let before = now(clock);
     let made = work();
-    *sum += now() - before;
+    *sum += now(clock) - before;
     made
 }
