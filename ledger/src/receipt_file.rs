@@ -4,11 +4,11 @@ mod closing;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, UnixSeconds, canonical, decode,
+    DecodeError, Genesis, GroupId, Hash, NodeId, PublicKey, Signed, UnixSeconds, canonical, decode,
 };
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
-use crate::merkle;
+use crate::merkle::{self, Way};
 use crate::state::{Leaf, State, Totals};
 pub use closing::Closing;
 
@@ -54,10 +54,10 @@ pub struct FinalityProof {
 pub struct Anchor {
     /// The header.
     pub header: Signed<Header>,
-    /// How many voters and leaves its state has.
+    /// How many voters its state has.
     pub totals: Totals,
-    /// The path of `totals`, the first leaf.
-    pub path: Vec<Hash>,
+    /// The way of `totals` to the state's root.
+    pub way: Way,
 }
 
 /// A leaf of a state's tree with its path.
@@ -65,10 +65,8 @@ pub struct Anchor {
 pub struct StateLeaf {
     /// The leaf.
     pub leaf: Leaf,
-    /// Its position.
-    pub index: u64,
-    /// Its path.
-    pub path: Vec<Hash>,
+    /// Its way to the root.
+    pub way: Way,
 }
 
 /// One voter's yes.
@@ -282,19 +280,43 @@ impl ReceiptFile {
     }
 }
 
+impl StateLeaf {
+    /// Shows a group of `state`.
+    #[must_use]
+    pub fn of_group(state: &State, group: GroupId) -> Option<Self> {
+        Self::of(state, Leaf::Group(group, state.groups.get(&group)?.clone()))
+    }
+
+    /// Shows a node of `state`.
+    #[must_use]
+    pub fn of_node(state: &State, node: NodeId) -> Option<Self> {
+        Self::of(state, Leaf::Node(node, state.nodes.get(&node)?.clone()))
+    }
+
+    fn of(state: &State, leaf: Leaf) -> Option<Self> {
+        let way = state.way(&leaf)?;
+        Some(Self { leaf, way })
+    }
+}
+
 impl Anchor {
     pub(crate) fn holds(&self, leaf: &StateLeaf) -> bool {
-        self.includes(leaf.index, &leaf.leaf.hash(), &leaf.path)
+        leaf.leaf.is_in(&self.header.body.state_root, &leaf.way)
     }
 
     pub(crate) fn holds_totals(&self) -> bool {
         let leaf = Leaf::Totals(self.totals.clone());
-        self.includes(0, &leaf.hash(), &self.path)
+        leaf.is_in(&self.header.body.state_root, &self.way)
     }
 
-    fn includes(&self, index: u64, leaf: &Hash, path: &[Hash]) -> bool {
-        let root = &self.header.body.state_root;
-        merkle::includes(root, self.totals.leaves, index, leaf, path)
+    /// Shows the totals of the state after `header`.
+    pub(crate) fn of(header: &Signed<Header>, state: &State) -> Option<Self> {
+        let totals = state.totals();
+        Some(Self {
+            header: header.clone(),
+            way: state.way(&Leaf::Totals(totals.clone()))?,
+            totals,
+        })
     }
 }
 
@@ -351,14 +373,13 @@ impl FinalityProof {
     #[must_use]
     pub fn prove(sources: &Sources<'_>) -> Option<Self> {
         let (before, state) = sources.anchor;
-        let tree = StateTree::of(state);
-        let votes = issue_votes(sources, state, &tree)?;
+        let votes = issue_votes(sources, state)?;
         let closing = match votes.len() * 2 > state.groups.len() {
             true => None,
             false => Some(closing::issue(sources, votes.len())?),
         };
         Some(Self {
-            anchor: tree.anchor(before)?,
+            anchor: Anchor::of(before, state)?,
             votes,
             closing,
         })
@@ -385,44 +406,7 @@ pub fn issue(
     })
 }
 
-/// A state's leaves, hashed once.
-pub(crate) struct StateTree {
-    leaves: Vec<Leaf>,
-    hashes: Vec<Hash>,
-}
-
-impl StateTree {
-    pub(crate) fn of(state: &State) -> Self {
-        let leaves: Vec<Leaf> = state.leaves().collect();
-        let hashes = leaves.iter().map(Leaf::hash).collect();
-        Self { leaves, hashes }
-    }
-
-    pub(crate) fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
-        let Some(Leaf::Totals(totals)) = self.leaves.first() else {
-            return None;
-        };
-        Some(Anchor {
-            header: header.clone(),
-            totals: totals.clone(),
-            path: merkle::path(&self.hashes, 0)?,
-        })
-    }
-
-    pub(crate) fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
-        self.at(self.leaves.iter().position(is_it)?)
-    }
-
-    fn at(&self, index: usize) -> Option<StateLeaf> {
-        Some(StateLeaf {
-            leaf: self.leaves.get(index)?.clone(),
-            index: u64::try_from(index).ok()?,
-            path: merkle::path(&self.hashes, index)?,
-        })
-    }
-}
-
-fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
+fn issue_votes(sources: &Sources<'_>, state: &State) -> Option<Vec<Vote>> {
     let mut votes = Vec::new();
     for ballot in sources.ballots {
         let voter = ballot.body.voter;
@@ -431,8 +415,8 @@ fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option
             continue;
         };
         votes.push(Vote {
-            group: tree.leaf(|l| matches!(l, Leaf::Group(id, _) if *id == voter))?,
-            parent: tree.leaf(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?,
+            group: StateLeaf::of_group(state, voter)?,
+            parent: StateLeaf::of_node(state, account.parent)?,
             ballot: ballot.clone(),
             descendant: issue_descendant(sources, &ballot.body)?,
         });

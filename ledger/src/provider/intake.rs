@@ -7,6 +7,7 @@ use protocol::{
 };
 
 use super::rounds::{Received, keep_grant, unpriced};
+use super::witnesses::draw;
 use super::{Event, Provider, disk};
 use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
 use crate::block::{Ballot, GroupBlock, Record};
@@ -145,34 +146,13 @@ impl Provider {
         }
     }
 
-    /// The payer's parent, and the parents of as many other groups as the chain asks for, drawn
-    /// by hash so that nobody picks them.
+    /// The payer's parent, and the parents of as many other groups as the chain asks for.
     fn witnesses(&self, payer: GroupId) -> BTreeSet<NodeId> {
-        let mut others: Vec<_> = self
-            .preview
-            .groups
-            .iter()
-            .filter(|(group, _)| **group != payer)
-            .map(|(group, account)| {
-                let lot = Hash::of_parts(&[
-                    &self.state.tip.0,
-                    &payer.0.to_be_bytes(),
-                    &group.0.to_be_bytes(),
-                ]);
-                (lot, account.parent)
-            })
-            .collect();
-        others.sort_unstable();
-        others.truncate(self.state.genesis.witnesses.into());
-        let parent = self
-            .preview
-            .groups
-            .get(&payer)
-            .map(|account| account.parent);
-        parent
-            .into_iter()
-            .chain(others.into_iter().map(|(_, parent)| parent))
-            .collect()
+        let groups = &self.preview.groups;
+        let wanted = usize::from(self.state.genesis.witnesses);
+        let drawn = draw(&self.state.tip, payer, wanted, groups);
+        let parents = drawn.iter().chain([&payer]).filter_map(|g| groups.get(g));
+        parents.map(|account| account.parent).collect()
     }
 
     pub(super) fn profile_ack(&mut self, node: NodeId, ack: &Signed<ProfileAck>) {

@@ -12,6 +12,7 @@ mod registry;
 mod relay;
 mod rounds;
 mod sealing;
+mod witnesses;
 
 use std::collections::{BTreeSet, VecDeque};
 
