@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use protocol::{GroupId, Signed, SignedProfile};
 
-use super::{Invalid, parent_key, sorted};
+use super::{Invalid, Signatures, parent_key, sorted};
 use crate::block::{Body, GroupBlock};
 use crate::state::State;
 
-pub(super) fn check_group_blocks(state: &mut State, body: &Body) -> Result<(), Invalid> {
+pub(super) fn check_group_blocks(
+    state: &mut State,
+    body: &Body,
+    signatures: Signatures,
+) -> Result<(), Invalid> {
     sorted(
         &body.group_blocks,
         |signed| signed.body.group,
@@ -22,7 +26,7 @@ pub(super) fn check_group_blocks(state: &mut State, body: &Body) -> Result<(), I
     for signed in &body.group_blocks {
         let group = signed.body.group;
         let profiles = in_time.remove(&group).unwrap_or_default();
-        check_group_block(state, state.round, signed, profiles.into_iter())?;
+        check(state, state.round, signed, profiles.into_iter(), signatures)?;
         let hash = signed.hash();
         let account = state.groups.get_mut(&group);
         account
@@ -47,14 +51,24 @@ pub fn check_group_block<'a>(
     signed: &Signed<GroupBlock>,
     profiles: impl Iterator<Item = &'a SignedProfile>,
 ) -> Result<(), Invalid> {
+    check(state, round, signed, profiles, Signatures::Check)
+}
+
+fn check<'a>(
+    state: &State,
+    round: u64,
+    signed: &Signed<GroupBlock>,
+    profiles: impl Iterator<Item = &'a SignedProfile>,
+    signatures: Signatures,
+) -> Result<(), Invalid> {
     let said = &signed.body;
     let account = state.groups.get(&said.group);
     let previous = account
         .ok_or(Invalid::Unknown("a group block's group"))?
         .last_group_block;
     let key = parent_key(state, said.group).ok_or(Invalid::Unknown("a group block's parent"))?;
-    signed
-        .verify(&key, &state.chain_id())
+    signatures
+        .check(|| signed.verify(&key, &state.chain_id()))
         .map_err(|_| Invalid::Signature("a group block"))?;
     let due = GroupBlock::over(said.group, round, previous, profiles);
     if due != *said || due.count == 0 {

@@ -6,6 +6,7 @@ use protocol::{Genesis, KeyPair, NodeId};
 
 use super::Provider;
 use super::enrol::Token;
+use super::grants::CheckedGrants;
 use super::links::Links;
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
@@ -209,6 +210,7 @@ impl Provider {
             preview: state.clone(),
             registry: registry(store)?,
             relay: Relay::default(),
+            grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),
             links: Links::default(),
             steps: VecDeque::new(),

@@ -9,7 +9,7 @@ use protocol::{
 use super::rounds::{Received, keep_grant, unpriced};
 use super::witnesses::draw;
 use super::{Event, Provider, disk};
-use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
+use crate::apply::{book, check_ballot, check_profile, parent_key};
 use crate::block::{Ballot, GroupBlock, Record};
 use crate::evidence::{Evidence, TwoGroupBlocks, TwoProfiles};
 use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission};
@@ -93,7 +93,8 @@ impl Provider {
         profile: &SignedProfile,
         grant: &SignedGrant,
     ) -> Result<(), String> {
-        check_grant(&self.preview, grant).map_err(|invalid| invalid.to_string())?;
+        let checked = self.grants.check(&self.preview, grant);
+        checked.map_err(|invalid| invalid.to_string())?;
         let is_new = keep_grant(&mut self.preview, grant);
         let checked = check_profile(&self.preview, profile).map_err(|fault| fault.to_string());
         if is_new && checked.is_err() {
@@ -121,6 +122,7 @@ impl Provider {
             grant,
         };
         book(&mut self.preview, &unpriced(&received));
+        self.grants.note(&self.preview, &received.grant);
         self.persist(disk::received(&received));
         self.persist(disk::detail(node, seq, &detail));
         self.send_to_node(node, Frame::Receipt(received.receipt.clone()));

@@ -5,6 +5,7 @@
 mod bills;
 mod disk;
 mod enrol;
+mod grants;
 mod group_blocks;
 mod intake;
 mod links;
@@ -27,6 +28,7 @@ use crate::store::{Machine, Step, Write};
 use crate::tariff::FlatTariff;
 pub use disk::{stored_blocks, stored_genesis, stored_proofs};
 pub use enrol::{JoinRefusal, Token};
+use grants::CheckedGrants;
 use links::Links;
 use registry::Registry;
 pub use registry::{Charger, OutletEntry};
@@ -226,6 +228,7 @@ pub struct Provider {
     tariff: FlatTariff,
     registry: Registry,
     relay: Relay,
+    grants: CheckedGrants,
     rounds: Rounds,
     // Blocks from the newest final one on, for the bills and proofs when they are final.
     history: History,

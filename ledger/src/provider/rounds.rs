@@ -8,7 +8,7 @@ use protocol::{
 };
 
 use super::{Provider, disk};
-use crate::apply::{apply_record, book, grant_account};
+use crate::apply::{Signatures, apply_record, book, grant_account};
 use crate::block::{Ballot, Body, ChargeLine, Record};
 use crate::frame::{SealedGroup, Witnessed};
 use crate::history::History;
@@ -232,7 +232,7 @@ pub(super) fn has_content(body: &Body) -> bool {
 impl Provider {
     /// Takes a record into the next block.
     pub(super) fn record(&mut self, record: Record) {
-        if apply_record(&mut self.preview, &record).is_err() {
+        if apply_record(&mut self.preview, &record, Signatures::Check).is_err() {
             return;
         }
         let number = self.rounds.next_record;
@@ -256,7 +256,7 @@ impl Provider {
         let mut preview = self.state.clone();
         preview.height += 1;
         for record in self.rounds.records.values() {
-            let applied = apply_record(&mut preview, record);
+            let applied = apply_record(&mut preview, record, Signatures::Checked);
             debug_assert!(applied.is_ok(), "it was applied when it was taken in");
         }
         for received in self.rounds.received.values() {
@@ -264,6 +264,7 @@ impl Provider {
             book(&mut preview, &unpriced(received));
         }
         self.preview = preview;
+        self.grants.forget(&self.preview);
     }
 }
 

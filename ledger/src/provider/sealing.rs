@@ -6,11 +6,11 @@ use protocol::{GrantId, Hash, Signed, SignedGrant, UnixMillis};
 
 use super::rounds::{Received, has_content};
 use super::{Effect, Event, Provider, disk};
-use crate::apply::{Invalid, check_ballot};
+use crate::apply::{Invalid, is_ballot_open};
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
 use crate::evidence::Evidence;
 use crate::finality::{self, Said};
-use crate::seal::seal;
+use crate::seal::seal_checked;
 use crate::state::GroupAccount;
 use crate::store::Step;
 use crate::tariff::Price;
@@ -99,7 +99,7 @@ impl Provider {
     /// Seals the block of `round`; `false` where there is nothing to seal.
     fn seal_round(&mut self, now: UnixMillis, round: u64) -> bool {
         let body = self.body_of(round);
-        let sealed = seal(&self.state, body, round, now.seconds(), &self.key);
+        let sealed = seal_checked(&self.state, body, (round, now.seconds()), &self.key);
         let (block, next) = match sealed {
             Ok(sealed) => sealed,
             Err(Invalid::Empty) => return false,
@@ -129,7 +129,7 @@ impl Provider {
             .map(|received| self.priced(received, &judged.in_time))
             .collect();
         charges.sort_by_key(|line| line.profile.body.sort_key());
-        let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
+        let is_open = |ballot: &&Signed<Ballot>| is_ballot_open(&self.state, ballot);
         Body {
             records: self.records_of(round, judged.evidence),
             group_blocks: judged.valid,
@@ -138,7 +138,7 @@ impl Provider {
                 .rounds
                 .ballots
                 .values()
-                .filter(is_valid)
+                .filter(is_open)
                 .cloned()
                 .collect(),
         }
