@@ -236,18 +236,25 @@ impl ReceiptFile {
 
     fn count_votes(&self) -> Result<u32, ReceiptError> {
         let mut last: Option<GroupId> = None;
+        let mut named = Vec::new();
         for vote in &self.finality.votes {
             let voter = vote.ballot.body.voter;
             if last.is_some_and(|before| before >= voter) {
                 return Err(ReceiptError::Votes);
             }
             last = Some(voter);
-            self.check_vote(vote)?;
+            self.check_vote(vote, &mut named)?;
         }
         u32::try_from(self.finality.votes.len()).map_err(|_| ReceiptError::Votes)
     }
 
-    fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
+    /// `named_before` are the headers that votes before this one named, and that were checked then: most
+    /// voters name the same one.
+    fn check_vote<'a>(
+        &'a self,
+        vote: &'a Vote,
+        named_before: &mut Vec<&'a Descendant>,
+    ) -> Result<(), ReceiptError> {
         let anchor = &self.finality.anchor;
         let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
             (&vote.group.leaf, &vote.parent.leaf)
@@ -257,9 +264,9 @@ impl ReceiptFile {
         let named = match &vote.descendant {
             None => &self.header.body,
             Some(descendant) => {
-                self.check_signature(&descendant.header, "header that was voted for")?;
-                if !in_log(&descendant.header.body, &self.header, &descendant.log_path) {
-                    return Err(ReceiptError::Votes);
+                if !named_before.contains(&descendant) {
+                    self.check_descendant(descendant)?;
+                    named_before.push(descendant);
                 }
                 &descendant.header.body
             }
@@ -277,6 +284,14 @@ impl ReceiptFile {
         vote.ballot
             .verify(&parent.key, &self.genesis.chain_id())
             .map_err(|_| ReceiptError::Votes)
+    }
+
+    fn check_descendant(&self, descendant: &Descendant) -> Result<(), ReceiptError> {
+        self.check_signature(&descendant.header, "header that was voted for")?;
+        match in_log(&descendant.header.body, &self.header, &descendant.log_path) {
+            true => Ok(()),
+            false => Err(ReceiptError::Votes),
+        }
     }
 }
 
