@@ -13,6 +13,8 @@ use crate::crowd::Crowd;
 use crate::peer::{Signatures, in_turn, number, rate};
 use crate::table::Row;
 
+/// How often the chain is written to measure its space.
+const COPIES: usize = 16;
 /// Charges of each group in a round, from the design's limit down to the fewest.
 const PER_GROUP: [usize; 3] = [8, 2, 1];
 
@@ -34,14 +36,15 @@ pub(crate) fn run(effort: Effort) -> Vec<Row> {
 }
 
 fn size(blocks: &[Block], per_group: usize) -> [Row; 2] {
-    // The first round brings every charger's grant; after that one a month.
-    let steady = &blocks[2..];
+    // Enrolments, tariff and the first round, which brings every charger's grant: one a month.
+    let steady = &blocks[3..];
     let profiles: usize = steady
         .iter()
         .map(|block| block.body.charges.len() * 204)
         .sum();
     let bytes: usize = steady.iter().map(|block| canonical(block).len()).sum();
-    let on_disk = on_disk(steady);
+    // So often that what the file has in reserve does not count.
+    let on_disk = on_disk(steady, COPIES) / COPIES;
     let what = |what: &str| format!("{what}, {per_group} a group and round, by its profiles");
     let row = |name: &str, bytes: usize| match per_group {
         8.. => Row::at_most(what(name), number(bytes) / number(profiles), 1.25, ""),
@@ -50,14 +53,14 @@ fn size(blocks: &[Block], per_group: usize) -> [Row; 2] {
     [row("chain's bytes", bytes), row("chain on disk", on_disk)]
 }
 
-/// Disk space that a store takes for `blocks`.
-fn on_disk(blocks: &[Block]) -> usize {
+/// Disk space that a store takes for `copies` of `blocks`, one after another.
+fn on_disk(blocks: &[Block], copies: usize) -> usize {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("store.redb");
     let store = Store::open(&path).expect("opens");
     let empty = used(&path);
-    for block in blocks {
-        let height = block.header.body.height;
+    let all = std::iter::repeat_n(blocks, copies).flatten();
+    for (height, block) in (0_u64..).zip(all) {
         let write = Write::put(Table("blocks"), height.to_be_bytes(), block);
         store.commit(&[write]).expect("the disk takes it");
     }

@@ -3,12 +3,17 @@
 //! The only part of this crate that touches a disk.
 
 mod engine;
+mod pieces;
 
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use pieces::Bytes;
 use protocol::{DecodeError, UnixMillis, canonical, decode};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
+};
 
 pub use engine::{Engine, EngineThread, Stopped, Surroundings};
 
@@ -26,7 +31,7 @@ const FORMAT_KEY: &[u8] = b"format";
 pub struct Table(pub &'static str);
 
 impl Table {
-    fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    fn definition(self) -> TableDefinition<'static, Bytes, Bytes> {
         TableDefinition::new(self.0)
     }
 }
@@ -181,17 +186,7 @@ impl Store {
         sorted.sort_by_key(|write| (write.table.0, &write.key));
         let mut transaction = self.database.begin_write().map_err(disk)?;
         transaction.set_quick_repair(true);
-        for of_table in sorted.chunk_by(|one, next| one.table == next.table) {
-            let definition = of_table[0].table.definition();
-            let mut table = transaction.open_table(definition).map_err(disk)?;
-            for write in of_table {
-                match &write.value {
-                    Some(value) => table.insert(write.key.as_slice(), value.as_slice()),
-                    None => table.remove(write.key.as_slice()),
-                }
-                .map_err(disk)?;
-            }
-        }
+        write_all(&transaction, &sorted)?;
         transaction.commit().map_err(disk)
     }
 
@@ -210,8 +205,12 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(disk(error)),
         };
+        let pieces = open_pieces(&transaction)?;
         match opened.get(key).map_err(disk)? {
-            Some(value) => read(table, value.value()).map(Some),
+            Some(entry) => {
+                let value = pieces::value(entry.value(), table, key, pieces.as_ref())?;
+                read(table, &value).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -231,9 +230,11 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => return Ok(()),
             Err(error) => return Err(disk(error)),
         };
+        let pieces = open_pieces(&transaction)?;
         for entry in opened.iter().map_err(disk)? {
-            let (key, value) = entry.map_err(disk)?;
-            take(key.value(), read(table, value.value())?);
+            let (key, entry) = entry.map_err(disk)?;
+            let value = pieces::value(entry.value(), table, key.value(), pieces.as_ref())?;
+            take(key.value(), read(table, &value)?);
         }
         Ok(())
     }
@@ -246,6 +247,38 @@ impl Store {
         let mut entries = Vec::new();
         self.for_each(table, |_, entry| entries.push(entry))?;
         Ok(entries)
+    }
+}
+
+/// Writes all of a sorted batch.
+fn write_all(transaction: &WriteTransaction, sorted: &[&Write]) -> Result<(), StoreError> {
+    let mut pieces = transaction.open_table(pieces::PIECES).map_err(disk)?;
+    for of_table in sorted.chunk_by(|one, next| one.table == next.table) {
+        let table = of_table[0].table;
+        let mut opened = transaction.open_table(table.definition()).map_err(disk)?;
+        for write in of_table {
+            let key = write.key.as_slice();
+            let value = write.value.as_deref();
+            let before = match value {
+                Some(value) => opened.insert(key, pieces::entry(value).as_slice()),
+                None => opened.remove(key),
+            };
+            let before = before.map_err(disk)?;
+            let before = before.and_then(|before| pieces::length(before.value()));
+            pieces::replace(&mut pieces, table, key, before, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The pieces of long values; `None` where nothing was ever written.
+fn open_pieces(
+    transaction: &ReadTransaction,
+) -> Result<Option<ReadOnlyTable<Bytes, Bytes>>, StoreError> {
+    match transaction.open_table(pieces::PIECES) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(disk(error)),
     }
 }
 
