@@ -2,7 +2,7 @@
 
 use protocol::{Hash, KeyPair, Signed, UnixSeconds};
 
-use crate::apply::{Invalid, Signatures, advance, apply, finish};
+use crate::apply::{Invalid, Keys, Signatures, advance, apply, finish};
 use crate::block::{Block, Body, Header, VERSION};
 use crate::state::State;
 
@@ -17,7 +17,8 @@ pub fn seal(
     time: UnixSeconds,
     key: &KeyPair,
 ) -> Result<(Block, State), Invalid> {
-    make(state, body, (round, time), key, Signatures::Check)
+    let keys = Keys::new(state.chain_id());
+    make(state, body, (round, time), key, Signatures::Check(&keys))
 }
 
 /// [`seal`] for a body whose signatures were all checked when they were taken in.
@@ -37,7 +38,7 @@ fn make(
     body: Body,
     (round, time): (u64, UnixSeconds),
     key: &KeyPair,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(Block, State), Invalid> {
     let mut header = Header {
         version: VERSION,

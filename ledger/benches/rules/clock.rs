@@ -15,6 +15,13 @@ pub(crate) fn charge<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
     add(ClockId::CLOCK_THREAD_CPUTIME_ID, sum, work)
 }
 
+/// The processor time of `work`.
+pub(crate) fn spent(work: impl FnOnce()) -> Duration {
+    let mut spent = Duration::ZERO;
+    charge(&mut spent, work);
+    spent
+}
+
 /// Adds the time that passes during `work` to `sum` and gives what it made.
 pub(crate) fn pass<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
     add(ClockId::CLOCK_MONOTONIC, sum, work)

@@ -47,8 +47,8 @@ pub(crate) fn run(effort: Effort) -> Vec<Row> {
         ),
         Row::rate(
             format!("receipt check, {votes} votes, {} signatures", needed(&file)),
-            rate(times, spent),
-            rate(times, bare),
+            rate(1, spent),
+            rate(1, bare),
             0.8,
         ),
     ]

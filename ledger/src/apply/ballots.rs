@@ -2,14 +2,14 @@
 
 use protocol::Signed;
 
-use super::{Invalid, Signatures, parent_key, sorted};
+use super::{Invalid, Keys, Signatures, parent_key, sorted};
 use crate::block::Ballot;
 use crate::state::State;
 
 pub(super) fn apply_ballots(
     state: &mut State,
     ballots: &[Signed<Ballot>],
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     sorted(ballots, |signed| signed.body.voter, "ballots")?;
     for signed in ballots {
@@ -28,7 +28,11 @@ pub(super) fn apply_ballots(
 /// # Errors
 /// `Ballot` or `Signature`.
 pub fn check_ballot(state: &State, signed: &Signed<Ballot>) -> Result<(), Invalid> {
-    check(state, signed, Signatures::Check)
+    check(
+        state,
+        signed,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
 }
 
 /// Whether a ballot whose signature was checked is for an open header of this chain, and newer than
@@ -37,7 +41,11 @@ pub(crate) fn is_ballot_open(state: &State, signed: &Signed<Ballot>) -> bool {
     check(state, signed, Signatures::Checked).is_ok()
 }
 
-fn check(state: &State, signed: &Signed<Ballot>, signatures: Signatures) -> Result<(), Invalid> {
+fn check(
+    state: &State,
+    signed: &Signed<Ballot>,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
     let ballot = &signed.body;
     let voter = state.groups.get(&ballot.voter);
     let news = voter.is_some_and(|account| ballot.height > account.voted_height);
@@ -46,6 +54,6 @@ fn check(state: &State, signed: &Signed<Ballot>, signatures: Signatures) -> Resu
     }
     let key = parent_key(state, ballot.voter).ok_or(Invalid::Ballot(ballot.voter))?;
     signatures
-        .check(|| signed.verify(&key, &state.chain_id()))
+        .check(signed, &key)
         .map_err(|_| Invalid::Signature("a ballot"))
 }

@@ -2,14 +2,14 @@
 
 use protocol::{ChargerId, SignedProfile, UnixSeconds};
 
-use super::{ChargeFault, Invalid, Signatures, sorted};
+use super::{ChargeFault, Invalid, Keys, Signatures, sorted};
 use crate::block::ChargeLine;
 use crate::state::{GrantAccount, State};
 
 pub(super) fn apply_charges(
     state: &mut State,
     charges: &[ChargeLine],
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     sorted(charges, |line| line.profile.body.sort_key(), "charges")?;
     // A node's profiles follow each other by number, whoever charged.
@@ -36,13 +36,17 @@ pub(super) fn apply_charges(
 /// # Errors
 /// The first rule it breaks.
 pub fn check_profile(state: &State, profile: &SignedProfile) -> Result<(), ChargeFault> {
-    check(state, profile, Signatures::Check)
+    check(
+        state,
+        profile,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
 }
 
 fn check(
     state: &State,
     profile: &SignedProfile,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), ChargeFault> {
     let body = &profile.body;
     let node = state.nodes.get(&body.node).ok_or(ChargeFault::Node)?;
@@ -54,7 +58,7 @@ fn check(
     }
     check_content(state, profile)?;
     signatures
-        .check(|| profile.verify(&node.key, &state.chain_id()))
+        .check(profile, &node.key)
         .map_err(|_| ChargeFault::Signature)
 }
 

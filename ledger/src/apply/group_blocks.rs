@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use protocol::{GroupId, Signed, SignedProfile};
 
-use super::{Invalid, Signatures, parent_key, sorted};
+use super::{Invalid, Keys, Signatures, parent_key, sorted};
 use crate::block::{Body, GroupBlock};
 use crate::state::State;
 
 pub(super) fn check_group_blocks(
     state: &mut State,
     body: &Body,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     sorted(
         &body.group_blocks,
@@ -51,7 +51,13 @@ pub fn check_group_block<'a>(
     signed: &Signed<GroupBlock>,
     profiles: impl Iterator<Item = &'a SignedProfile>,
 ) -> Result<(), Invalid> {
-    check(state, round, signed, profiles, Signatures::Check)
+    check(
+        state,
+        round,
+        signed,
+        profiles,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
 }
 
 fn check<'a>(
@@ -59,7 +65,7 @@ fn check<'a>(
     round: u64,
     signed: &Signed<GroupBlock>,
     profiles: impl Iterator<Item = &'a SignedProfile>,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     let said = &signed.body;
     let account = state.groups.get(&said.group);
@@ -68,7 +74,7 @@ fn check<'a>(
         .last_group_block;
     let key = parent_key(state, said.group).ok_or(Invalid::Unknown("a group block's parent"))?;
     signatures
-        .check(|| signed.verify(&key, &state.chain_id()))
+        .check(signed, &key)
         .map_err(|_| Invalid::Signature("a group block"))?;
     let due = GroupBlock::over(said.group, round, previous, profiles);
     if due != *said || due.count == 0 {

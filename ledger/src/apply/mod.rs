@@ -6,8 +6,9 @@ mod charges;
 mod group_blocks;
 mod header;
 mod records;
+mod signatures;
 
-use protocol::{GroupId, Hash, NodeId, PublicKey, SignatureError};
+use protocol::{GroupId, Hash, NodeId, PublicKey};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
@@ -22,6 +23,7 @@ pub(crate) use ballots::is_ballot_open;
 pub(crate) use charges::book;
 pub(crate) use header::Edge;
 pub(crate) use records::{apply_record, check_granted, grant_account};
+pub(crate) use signatures::{Keys, Signatures};
 
 use ballots::apply_ballots;
 use charges::apply_charges;
@@ -139,36 +141,12 @@ pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
     Edge::of(state).check_next(&block.header)?;
     check_counts(header, &block.body)?;
     check_round(state, header, &block.body)?;
-    let next = advance(state, header, &block.body, Signatures::Check)?;
+    let keys = Keys::new(state.chain_id());
+    let next = advance(state, header, &block.body, Signatures::Check(&keys))?;
     if next.root() != header.state_root {
         return Err(Invalid::Mismatch("state root"));
     }
     Ok(finish(next, header))
-}
-
-/// What is to be done about the signatures of charges, grants, group blocks and ballots.
-///
-/// They are checked one by one and strictly. A batch check is no shortcut: what it accepts, a
-/// strict check may refuse (a signature whose R has a part of small order), and then the voters
-/// would not agree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signatures {
-    Check,
-    /// By the provider, of each of these, when it was taken in: keys do not change.
-    Checked,
-}
-
-impl Signatures {
-    /// `Ok` without looking where they were checked already.
-    fn check(
-        self,
-        signature: impl FnOnce() -> Result<(), SignatureError>,
-    ) -> Result<(), SignatureError> {
-        match self {
-            Self::Check => signature(),
-            Self::Checked => Ok(()),
-        }
-    }
 }
 
 /// The state after `body`, all but the header's own hash. `header`'s roots are not read, so the
@@ -177,7 +155,7 @@ pub(crate) fn advance(
     state: &State,
     header: &Header,
     body: &Body,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<State, Invalid> {
     if state.groups.is_empty() && !body.charges.is_empty() {
         return Err(Invalid::NoVoters);

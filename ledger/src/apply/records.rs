@@ -5,7 +5,7 @@ use protocol::{
     TariffId, canonical,
 };
 
-use super::{Invalid, Signatures, parent_key};
+use super::{Invalid, Keys, Signatures, parent_key};
 use crate::block::Record;
 use crate::evidence::{Conviction, Evidence};
 use crate::state::{
@@ -15,7 +15,7 @@ use crate::state::{
 pub(crate) fn apply_record(
     state: &mut State,
     record: &Record,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     match record {
         Record::Tariff { id, document } => enrol_tariff(state, *id, document),
@@ -124,7 +124,7 @@ fn register_charger(state: &mut State, charger: ChargerId, group: GroupId) -> Re
 fn add_grant(
     state: &mut State,
     grant: &SignedGrant,
-    signatures: Signatures,
+    signatures: Signatures<'_>,
 ) -> Result<(), Invalid> {
     check(state, grant, signatures)?;
     if state.grants.contains_key(&grant.body.id()) {
@@ -162,7 +162,11 @@ pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
 /// # Errors
 /// `Unknown` or `Signature`.
 pub fn check_grant(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
-    check(state, grant, Signatures::Check)
+    check(
+        state,
+        grant,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
 }
 
 /// Whether a grant whose signature was checked is for a charger of its group.
@@ -170,7 +174,7 @@ pub(crate) fn check_granted(state: &State, grant: &SignedGrant) -> Result<(), In
     check(state, grant, Signatures::Checked)
 }
 
-fn check(state: &State, grant: &SignedGrant, signatures: Signatures) -> Result<(), Invalid> {
+fn check(state: &State, grant: &SignedGrant, signatures: Signatures<'_>) -> Result<(), Invalid> {
     let body = &grant.body;
     let charger = state.chargers.get(&body.charger);
     if charger.is_none_or(|account| account.group != body.group) {
@@ -178,6 +182,6 @@ fn check(state: &State, grant: &SignedGrant, signatures: Signatures) -> Result<(
     }
     let key = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
     signatures
-        .check(|| grant.verify(&key, &state.chain_id()))
+        .check(grant, &key)
         .map_err(|_| Invalid::Signature("a grant"))
 }

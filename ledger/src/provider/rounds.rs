@@ -8,7 +8,7 @@ use protocol::{
 };
 
 use super::{Provider, disk};
-use crate::apply::{Signatures, apply_record, book, grant_account};
+use crate::apply::{Keys, Signatures, apply_record, book, grant_account};
 use crate::block::{Ballot, Body, ChargeLine, Record};
 use crate::frame::{SealedGroup, Witnessed};
 use crate::history::History;
@@ -232,7 +232,8 @@ pub(super) fn has_content(body: &Body) -> bool {
 impl Provider {
     /// Takes a record into the next block.
     pub(super) fn record(&mut self, record: Record) {
-        if apply_record(&mut self.preview, &record, Signatures::Check).is_err() {
+        let keys = Keys::new(self.chain_id);
+        if apply_record(&mut self.preview, &record, Signatures::Check(&keys)).is_err() {
             return;
         }
         let number = self.rounds.next_record;
