@@ -345,14 +345,20 @@ impl Crowd {
     fn announced(&self, effects: &[Effect]) -> usize {
         let is_block = |effect: &&Effect| matches!(effect, Effect::SendBlocks { .. });
         let links = effects.iter().filter(is_block).count();
-        let newest = self.blocks().pop().expect("a block was sealed");
+        let newest = self.blocks_from(self.state().height).pop();
+        let newest = newest.expect("a block was sealed");
         links * protocol::canonical(&Frame::Block(Box::new(newest))).len()
     }
 
     /// All blocks so far.
     pub(crate) fn blocks(&self) -> Vec<Block> {
+        self.blocks_from(1)
+    }
+
+    fn blocks_from(&self, height: u64) -> Vec<Block> {
         let mut blocks = Vec::new();
-        stored_blocks(&self.store, 1, u64::MAX, |b| blocks.push(b)).expect("the store is whole");
+        let read = stored_blocks(&self.store, height, u64::MAX, |b| blocks.push(b));
+        read.expect("the store is whole");
         blocks
     }
 

@@ -34,6 +34,14 @@ pub(crate) fn run(effort: Effort) -> Vec<Row> {
     rows
 }
 
+/// A million charges in a hundred full rounds.
+pub(crate) fn million(effort: Effort) -> Vec<Row> {
+    let charges = effort.pick(100 * ROUND, 10);
+    let mut rows = vec![Row::head("charges in 100 groups, rounds of 10,000: each")];
+    rows.extend(measure(charges, 100, 10, charges, effort.pick(ROUND, 10)));
+    rows
+}
+
 fn tens(from: usize, to: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(from.min(to)), |n| Some(n * 10)).take_while(move |n| *n <= to)
 }
