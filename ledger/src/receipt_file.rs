@@ -4,7 +4,8 @@ mod closing;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    DecodeError, Genesis, GroupId, Hash, NodeId, PublicKey, Signed, UnixSeconds, canonical, decode,
+    DecodeError, Genesis, GroupId, Hash, NodeId, PublicKey, Signed, UnixSeconds, Verifier,
+    canonical, decode,
 };
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
@@ -181,13 +182,14 @@ impl ReceiptFile {
         if provider.is_some_and(|key| *key != found) {
             return Err(ReceiptError::Provider { found });
         }
-        self.check_signature(&self.header, "block's header")?;
+        let signer = Signer::of(&self.genesis)?;
+        signer.check(&self.header, OWN_HEADER)?;
         self.check_charge()?;
-        let voters = self.check_anchor()?;
-        let votes = self.count_votes()?;
+        let voters = self.check_anchor(&signer)?;
+        let votes = self.count_votes(&signer)?;
         let dormant = match &self.finality.closing {
             None => 0,
-            Some(closing) => closing.verify(self)?,
+            Some(closing) => closing.verify(self, &signer)?,
         };
         let counted = voters.checked_sub(dormant).ok_or(ReceiptError::Votes)?;
         if u64::from(votes) * 2 <= u64::from(counted) {
@@ -199,16 +201,6 @@ impl ReceiptFile {
             votes,
             dormant,
         })
-    }
-
-    fn check_signature(
-        &self,
-        header: &Signed<Header>,
-        what: &'static str,
-    ) -> Result<(), ReceiptError> {
-        header
-            .verify(&self.genesis.provider_key, &self.genesis.chain_id())
-            .map_err(|_| ReceiptError::Signature(what))
     }
 
     fn check_charge(&self) -> Result<(), ReceiptError> {
@@ -224,9 +216,9 @@ impl ReceiptFile {
     }
 
     /// The number of voters at the anchor.
-    fn check_anchor(&self) -> Result<u32, ReceiptError> {
+    fn check_anchor(&self, signer: &Signer) -> Result<u32, ReceiptError> {
         let anchor = &self.finality.anchor;
-        self.check_signature(&anchor.header, "header that names the voters")?;
+        signer.check(&anchor.header, "header that names the voters")?;
         if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
             Ok(anchor.totals.voters)
         } else {
@@ -234,7 +226,7 @@ impl ReceiptFile {
         }
     }
 
-    fn count_votes(&self) -> Result<u32, ReceiptError> {
+    fn count_votes(&self, signer: &Signer) -> Result<u32, ReceiptError> {
         let mut last: Option<GroupId> = None;
         let mut named = Vec::new();
         for vote in &self.finality.votes {
@@ -243,7 +235,7 @@ impl ReceiptFile {
                 return Err(ReceiptError::Votes);
             }
             last = Some(voter);
-            self.check_vote(vote, &mut named)?;
+            self.check_vote(signer, vote, &mut named)?;
         }
         u32::try_from(self.finality.votes.len()).map_err(|_| ReceiptError::Votes)
     }
@@ -252,6 +244,7 @@ impl ReceiptFile {
     /// voters name the same one.
     fn check_vote<'a>(
         &'a self,
+        signer: &Signer,
         vote: &'a Vote,
         named_before: &mut Vec<&'a Descendant>,
     ) -> Result<(), ReceiptError> {
@@ -265,7 +258,7 @@ impl ReceiptFile {
             None => &self.header.body,
             Some(descendant) => {
                 if !named_before.contains(&descendant) {
-                    self.check_descendant(descendant)?;
+                    self.check_descendant(signer, descendant)?;
                     named_before.push(descendant);
                 }
                 &descendant.header.body
@@ -282,16 +275,46 @@ impl ReceiptFile {
             return Err(ReceiptError::Votes);
         }
         vote.ballot
-            .verify(&parent.key, &self.genesis.chain_id())
+            .verify(&parent.key, &signer.chain_id)
             .map_err(|_| ReceiptError::Votes)
     }
 
-    fn check_descendant(&self, descendant: &Descendant) -> Result<(), ReceiptError> {
-        self.check_signature(&descendant.header, "header that was voted for")?;
+    fn check_descendant(
+        &self,
+        signer: &Signer,
+        descendant: &Descendant,
+    ) -> Result<(), ReceiptError> {
+        signer.check(&descendant.header, "header that was voted for")?;
         match in_log(&descendant.header.body, &self.header, &descendant.log_path) {
             true => Ok(()),
             false => Err(ReceiptError::Votes),
         }
+    }
+}
+
+/// How a failure names the header of the charge's block.
+const OWN_HEADER: &str = "block's header";
+
+/// The provider's key, read once for all headers of a file, and the chain they are signed for.
+struct Signer {
+    key: Verifier,
+    chain_id: Hash,
+}
+
+impl Signer {
+    fn of(genesis: &Genesis) -> Result<Self, ReceiptError> {
+        // Under a key that is unusable nothing is signed, the first header neither.
+        let key = genesis.provider_key.verifier();
+        Ok(Self {
+            key: key.map_err(|_| ReceiptError::Signature(OWN_HEADER))?,
+            chain_id: genesis.chain_id(),
+        })
+    }
+
+    fn check(&self, header: &Signed<Header>, what: &'static str) -> Result<(), ReceiptError> {
+        header
+            .verify_with(&self.key, &self.chain_id)
+            .map_err(|_| ReceiptError::Signature(what))
     }
 }
 

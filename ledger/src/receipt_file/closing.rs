@@ -4,7 +4,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Genesis, GroupId, Hash, UnixSeconds};
 
-use super::{Anchor, ReceiptError, ReceiptFile, Sources, StateLeaf};
+use super::{Anchor, ReceiptError, ReceiptFile, Signer, Sources, StateLeaf};
 use super::{in_log, log_path};
 use crate::block::Header;
 use crate::state::{GroupAccount, Leaf};
@@ -22,9 +22,9 @@ pub struct Closing {
 
 impl Closing {
     /// Checks everything and tells how many voters do not count.
-    pub(super) fn verify(&self, file: &ReceiptFile) -> Result<u32, ReceiptError> {
+    pub(super) fn verify(&self, file: &ReceiptFile, signer: &Signer) -> Result<u32, ReceiptError> {
         let closing = &self.anchor.header;
-        file.check_signature(closing, "header that ends the dispute period")?;
+        signer.check(closing, "header that ends the dispute period")?;
         let is_descendant = in_log(&closing.body, &file.header, &self.log_path);
         if !is_descendant || !self.anchor.holds_totals() {
             return Err(ReceiptError::Votes);
