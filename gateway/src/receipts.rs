@@ -192,6 +192,7 @@ fn lasting(seconds: u32) -> String {
 mod tests {
     use super::*;
     use ledger::block::{ChargeLine, Header};
+    use ledger::merkle::Way;
     use ledger::receipt_file::{Anchor, Closing, FinalityProof};
     use ledger::state::Totals;
     use ledger::store::{Table, Write};
@@ -216,13 +217,12 @@ mod tests {
         let anchor = |time| Anchor {
             header: Signed::new(header(time), &key, &genesis.chain_id()),
             totals: Totals {
-                leaves: 1,
                 voters: 5,
                 final_height: 1,
                 confirmed_height: 1,
                 tariff: TariffId(1),
             },
-            path: Vec::new(),
+            way: Way::default(),
         };
         let sealed = 1_800_000_900;
         let profile = ChargeProfile {

@@ -15,7 +15,12 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
     Hash::of_parts(&[LEAF, data])
 }
 
-fn node_hash(left: &Hash, right: &Hash) -> Hash {
+/// The hash of a node.
+///
+/// # Source
+/// RFC 6962, section 2.1.
+#[must_use]
+pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Hash::of_parts(&[NODE, &left.0, &right.0])
 }
 
@@ -87,6 +92,54 @@ pub fn includes(root: &Hash, size: u64, index: u64, leaf: &Hash, path: &[Hash]) 
         last >>= 1;
     }
     last == 0 && hash == *root
+}
+
+/// A way from a leaf to the root of a tree whose shape is not known from its size.
+///
+/// Leaves and nodes are hashed apart, so it can only lead from a leaf that is in the tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Way {
+    /// Whether the leaf is on the right, one bit for each node, the lowest for the node next to
+    /// the leaf.
+    pub turns: u64,
+    /// The hash on the other side of each node, the one next to the leaf first.
+    pub path: Vec<Hash>,
+}
+
+impl Way {
+    /// The longest way: keys are short, or hashes that nobody can choose to be so much alike.
+    pub(crate) const LONGEST: usize = 63;
+
+    /// Goes one node further down, away from the root.
+    pub(crate) fn descend(&mut self, is_right: bool, other: Hash) {
+        self.turns = self.turns << 1 | u64::from(is_right);
+        self.path.insert(0, other);
+    }
+
+    /// Goes on for one node towards the root.
+    pub(crate) fn ascend(&mut self, is_right: bool, other: Hash) {
+        self.turns |= u64::from(is_right) << self.path.len();
+        self.path.push(other);
+    }
+
+    /// Whether it leads from `leaf` to `root`.
+    #[must_use]
+    pub fn leads(&self, leaf: &Hash, root: &Hash) -> bool {
+        if self.path.len() > Self::LONGEST {
+            return false;
+        }
+        let mut hash = *leaf;
+        let mut turns = self.turns;
+        for other in &self.path {
+            hash = match turns & 1 {
+                0 => node_hash(&hash, other),
+                _ => node_hash(other, &hash),
+            };
+            turns >>= 1;
+        }
+        // A turn that is not taken would be a byte that could be changed.
+        turns == 0 && hash == *root
+    }
 }
 
 /// The right edge of a growing tree: enough to append and to tell the root.

@@ -5,7 +5,6 @@ mod support;
 
 use ledger::apply::apply;
 use ledger::block::{Ballot, Header};
-use ledger::merkle;
 use ledger::receipt_file::{Closing, ReceiptError, ReceiptFile, StateLeaf, Vote};
 use ledger::state::{Leaf, State};
 use protocol::{GroupId, Hash, Signed, UnixSeconds};
@@ -41,19 +40,8 @@ fn state_at(net: &Network, height: u64) -> State {
     })
 }
 
-fn leaf(state: &State, is_it: impl Fn(&Leaf) -> bool) -> StateLeaf {
-    let leaves: Vec<Leaf> = state.leaves().collect();
-    let hashes: Vec<Hash> = leaves.iter().map(Leaf::hash).collect();
-    let index = leaves.iter().position(is_it).expect("it is there");
-    StateLeaf {
-        leaf: leaves[index].clone(),
-        index: u64::try_from(index).expect("small"),
-        path: merkle::path(&hashes, index).expect("it is there"),
-    }
-}
-
 fn group_leaf(state: &State, group: GroupId) -> StateLeaf {
-    leaf(state, |l| matches!(l, Leaf::Group(id, _) if *id == group))
+    StateLeaf::of_group(state, group).expect("it is there")
 }
 
 fn voter(leaf: &StateLeaf) -> GroupId {
@@ -144,7 +132,7 @@ fn the_closing_header_is_a_descendant_signed_by_the_provider() {
         not_ours.clone(),
     );
     check(|_, file| closing(file).log_path.clear(), not_ours.clone());
-    check(|_, file| closing(file).anchor.totals.leaves += 1, not_ours);
+    check(|_, file| closing(file).anchor.totals.voters += 1, not_ours);
 }
 
 #[test]
@@ -229,7 +217,7 @@ fn who_votes_after_the_closing_header_counts_on_one_side_only() {
     };
     file.finality.votes.push(Vote {
         group: group_leaf(&before, one),
-        parent: leaf(&before, |l| matches!(l, Leaf::Node(id, _) if *id == parent)),
+        parent: StateLeaf::of_node(&before, parent).expect("it is there"),
         ballot: Signed::new(ballot, &net.gateway("one").key, &net.genesis.chain_id()),
         descendant: None,
     });
@@ -258,7 +246,8 @@ fn what_is_no_voter_is_not_dormant() {
     check(
         |net, file| {
             let state = state_at(net, closing(file).anchor.header.body.height);
-            let node = leaf(&state, |l| matches!(l, Leaf::Node(..)));
+            let (first, _) = state.nodes.first_key_value().expect("enrolled");
+            let node = StateLeaf::of_node(&state, *first).expect("it is there");
             closing(file).dormant[0] = node;
         },
         ReceiptError::Votes,

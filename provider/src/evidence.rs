@@ -64,9 +64,7 @@ fn group_of(provider: &Provider, offence: &Offence) -> Option<IdTag> {
     let (Offence::Parent { group, .. } | Offence::Voter { group, .. }) = offence else {
         return None;
     };
-    let mut groups = provider.registry().groups();
-    let (name, _) = groups.find(|(_, number)| number == group)?;
-    Some(name.clone())
+    provider.registry().group_id(*group).cloned()
 }
 
 fn convicted(

@@ -2,8 +2,9 @@
 //!
 //! They need Rust and Git; what else a step needs it installs below `target`, or it says what is
 //! missing and how to get it. `test` is what CI runs, `prove` the runs that take too long for that,
-//! `record` shows the demo to those who only read the README.
+//! `bench` what the rules cost, `record` shows the demo to those who only read the README.
 
+mod bench;
 mod command;
 mod licences;
 mod peers;
@@ -24,6 +25,8 @@ enum Task {
     Test,
     /// The heavy runs: many kills at random points, and an hour of charging
     Prove(prove::Settings),
+    /// What the rules cost, beside their limits
+    Bench(bench::Settings),
     /// Films the demo for the README: docs/demo.svg
     Record,
 }
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => test::run(),
         Task::Prove(settings) => prove::run(&settings),
+        Task::Bench(settings) => bench::run(&settings),
         Task::Record => record::run(),
     };
     let Err(failure) = outcome else {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{GroupId, Hash, Signed, SignedProfile};
+use protocol::{Hash, Signed, SignedProfile};
 
 use super::{Event, Provider};
 use crate::apply::check_group_block;
@@ -38,12 +38,7 @@ impl From<String> for Refusal {
 
 impl Provider {
     pub(super) fn judge_group_blocks(&mut self, round: u64) -> Judged {
-        let sealed: Vec<SealedGroup> = self
-            .rounds
-            .group_blocks
-            .range((round, GroupId(0))..=(round, GroupId(u32::MAX)))
-            .map(|(_, sealed)| sealed.clone())
-            .collect();
+        let sealed: Vec<SealedGroup> = self.rounds.group_blocks_of(round).cloned().collect();
         let mut judged = Judged::default();
         for sealed in sealed {
             match self.check_sealed(round, &sealed) {
@@ -67,27 +62,43 @@ impl Provider {
         let group = sealed.block.body.group;
         let received: BTreeMap<Hash, &SignedProfile> = self
             .rounds
-            .of_round(round)
-            .map(|received| (received.profile.hash(), &received.profile))
-            .filter(|(_, profile)| profile.body.payer == group)
+            .of_group(round, group)
+            .map(|received| (received.receipt.body.profile, &received.profile))
             .collect();
         let profiles = resolve(sealed, &received)
             .ok_or_else(|| "it names charges that were not received for this round".to_owned())?;
-        let found = Evidence::against_group_block(&self.preview, &sealed.block, &profiles);
-        if let Some(evidence) = found {
-            return Err(self.convict(evidence));
-        }
         let hashes: Vec<Hash> = profiles.iter().map(Signed::hash).collect();
-        if !hashes.iter().all(|hash| received.contains_key(hash)) {
+        // Bit for bit, because the root is over signatures, too, and the block will hold ours.
+        let mut pairs = hashes.iter().zip(&profiles);
+        let are_ours = pairs.all(|(hash, profile)| received.get(hash) == Some(&profile));
+        // What was received was checked then: in order, it gives no cause to look for a forgery.
+        if !are_ours || !is_sorted(&profiles) {
+            self.look_for_evidence(sealed, &profiles)?;
             return Err("it seals charges that were not received for this round"
                 .to_owned()
                 .into());
         }
-        check_group_block(&self.preview, round, &sealed.block, profiles.iter())
-            .map_err(|invalid| invalid.to_string())?;
+        if let Err(invalid) =
+            check_group_block(&self.preview, round, &sealed.block, profiles.iter())
+        {
+            self.look_for_evidence(sealed, &profiles)?;
+            return Err(invalid.to_string().into());
+        }
         match self.omitted(round, sealed, &profiles, &received) {
             Some(evidence) => Err(self.convict(evidence)),
             None => Ok(hashes),
+        }
+    }
+
+    /// Refuses a group block that is wrong by itself, with the proof.
+    fn look_for_evidence(
+        &self,
+        sealed: &SealedGroup,
+        profiles: &[SignedProfile],
+    ) -> Result<(), Refusal> {
+        match Evidence::against_group_block(&self.preview, &sealed.block, profiles) {
+            Some(evidence) => Err(self.convict(evidence)),
+            None => Ok(()),
         }
     }
 
@@ -115,6 +126,11 @@ impl Provider {
             evidence: is_new.then_some(evidence),
         }
     }
+}
+
+fn is_sorted(profiles: &[SignedProfile]) -> bool {
+    let mut pairs = profiles.windows(2);
+    pairs.all(|pair| pair[0].body.sort_key() < pair[1].body.sort_key())
 }
 
 /// The profiles of a group block in full; `None` where one is not known.

@@ -7,8 +7,9 @@ use protocol::{
 };
 
 use super::rounds::{Received, keep_grant, unpriced};
+use super::witnesses::draw;
 use super::{Event, Provider, disk};
-use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
+use crate::apply::{book, check_ballot, check_profile, parent_key};
 use crate::block::{Ballot, GroupBlock, Record};
 use crate::evidence::{Evidence, TwoGroupBlocks, TwoProfiles};
 use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission};
@@ -22,7 +23,7 @@ impl Provider {
     pub(super) fn submission(&mut self, now: UnixMillis, node: NodeId, submission: Submission) {
         let body = &submission.profile.body;
         let seq = body.seq;
-        if let Some(known) = self.rounds.received.get(&(node, seq)) {
+        if let Some(known) = self.rounds.received((node, seq)) {
             if known.profile == submission.profile {
                 let receipt = known.receipt.clone();
                 self.send_to_node(node, Frame::Receipt(receipt));
@@ -92,7 +93,8 @@ impl Provider {
         profile: &SignedProfile,
         grant: &SignedGrant,
     ) -> Result<(), String> {
-        check_grant(&self.preview, grant).map_err(|invalid| invalid.to_string())?;
+        let checked = self.grants.check(&self.preview, grant);
+        checked.map_err(|invalid| invalid.to_string())?;
         let is_new = keep_grant(&mut self.preview, grant);
         let checked = check_profile(&self.preview, profile).map_err(|fault| fault.to_string());
         if is_new && checked.is_err() {
@@ -120,13 +122,14 @@ impl Provider {
             grant,
         };
         book(&mut self.preview, &unpriced(&received));
+        self.grants.note(&self.preview, &received.grant);
         self.persist(disk::received(&received));
         self.persist(disk::detail(node, seq, &detail));
         self.send_to_node(node, Frame::Receipt(received.receipt.clone()));
         for witness in self.witnesses(received.profile.body.payer) {
             self.send_to_node(witness, Frame::Witness(received.witnessed()));
         }
-        self.rounds.received.insert((node, seq), received);
+        self.rounds.take_in(received);
         self.wake(now);
     }
 
@@ -139,44 +142,23 @@ impl Provider {
         let enrolment = u64::from(self.state.groups.is_empty());
         let promised = self.rounds.newest_round().unwrap_or(0);
         let round = (by_clock.max(after_sealed) + enrolment).max(promised);
-        match self.rounds.of_round(round).count() < MAX_CHARGES {
+        match self.rounds.count_of(round) < MAX_CHARGES {
             true => round,
             false => round + 1,
         }
     }
 
-    /// The payer's parent, and the parents of as many other groups as the chain asks for, drawn
-    /// by hash so that nobody picks them.
+    /// The payer's parent, and the parents of as many other groups as the chain asks for.
     fn witnesses(&self, payer: GroupId) -> BTreeSet<NodeId> {
-        let mut others: Vec<_> = self
-            .preview
-            .groups
-            .iter()
-            .filter(|(group, _)| **group != payer)
-            .map(|(group, account)| {
-                let lot = Hash::of_parts(&[
-                    &self.state.tip.0,
-                    &payer.0.to_be_bytes(),
-                    &group.0.to_be_bytes(),
-                ]);
-                (lot, account.parent)
-            })
-            .collect();
-        others.sort_unstable();
-        others.truncate(self.state.genesis.witnesses.into());
-        let parent = self
-            .preview
-            .groups
-            .get(&payer)
-            .map(|account| account.parent);
-        parent
-            .into_iter()
-            .chain(others.into_iter().map(|(_, parent)| parent))
-            .collect()
+        let groups = &self.preview.groups;
+        let wanted = usize::from(self.state.genesis.witnesses);
+        let drawn = draw(&self.state.tip, payer, wanted, groups);
+        let parents = drawn.iter().chain([&payer]).filter_map(|g| groups.get(g));
+        parents.map(|account| account.parent).collect()
     }
 
     pub(super) fn profile_ack(&mut self, node: NodeId, ack: &Signed<ProfileAck>) {
-        let ProfileAck { group, round, .. } = ack.body;
+        let group = ack.body.group;
         let is_parent = self
             .preview
             .groups
@@ -184,18 +166,13 @@ impl Provider {
             .is_some_and(|g| g.parent == node);
         let key = parent_key(&self.preview, group);
         let is_signed = key.is_some_and(|key| ack.verify(&key, &self.chain_id).is_ok());
-        let is_known = self
-            .rounds
-            .of_round(round)
-            .any(|r| r.receipt.body.profile == ack.body.profile);
-        if is_parent && is_signed && is_known {
-            let key = (round, group, ack.body.profile);
-            self.rounds.acks.insert(key, ack.clone());
+        if is_parent && is_signed {
+            self.rounds.acknowledge(ack);
         }
     }
 
     pub(super) fn group_block(&mut self, now: UnixMillis, node: NodeId, sealed: SealedGroup) {
-        let (round, group) = (sealed.block.body.round, sealed.block.body.group);
+        let group = sealed.block.body.group;
         let is_parent = self
             .preview
             .groups
@@ -204,12 +181,7 @@ impl Provider {
         if !is_parent || self.convict_second(&sealed.block) {
             return;
         }
-        let is_open = self
-            .rounds
-            .of_round(round)
-            .any(|r| r.profile.body.payer == group);
-        if is_open && !self.rounds.group_blocks.contains_key(&(round, group)) {
-            self.rounds.group_blocks.insert((round, group), sealed);
+        if self.rounds.seal(sealed) {
             self.tick(now);
         }
     }
@@ -217,9 +189,10 @@ impl Provider {
     /// Records that a parent sealed a second group block for a round, where it did. Neither holds
     /// then, unless the first is in its block already.
     fn convict_second(&mut self, second: &Signed<GroupBlock>) -> bool {
-        let key = (second.body.round, second.body.group);
-        let open = self.rounds.group_blocks.get(&key).map(|first| &first.block);
-        let Some(first) = open.or_else(|| self.sealed_group_block(key)) else {
+        let (round, group) = (second.body.round, second.body.group);
+        let open = self.rounds.group_block(round, group);
+        let open = open.map(|first| &first.block);
+        let Some(first) = open.or_else(|| self.sealed_group_block(round, group)) else {
             return false;
         };
         let evidence = Evidence::TwoGroupBlocks(Box::new(TwoGroupBlocks {
@@ -228,7 +201,7 @@ impl Provider {
         }));
         let is_proof = evidence.check(&self.preview).is_some();
         if is_proof {
-            if let Some(first) = self.rounds.group_blocks.get_mut(&key) {
+            if let Some(first) = self.rounds.group_block_mut(round, group) {
                 // It stands for both, and is refused when its round is judged.
                 first.profiles.clear();
             }
@@ -238,11 +211,14 @@ impl Provider {
     }
 
     /// The group block of a round in the newest blocks.
-    fn sealed_group_block(&self, (round, group): (u64, GroupId)) -> Option<&Signed<GroupBlock>> {
+    fn sealed_group_block(&self, round: u64, group: GroupId) -> Option<&Signed<GroupBlock>> {
         let blocks = self.history.blocks();
-        let sealed = blocks.flat_map(|block| &block.body.group_blocks);
-        let mut of_round = sealed.filter(|s| s.body.round == round && s.body.group == group);
-        of_round.next()
+        let mut of_round = blocks.filter(|block| block.header.body.round == round);
+        of_round.find_map(|block| {
+            let sealed = &block.body.group_blocks;
+            let found = sealed.binary_search_by_key(&group, |s| s.body.group);
+            sealed.get(found.ok()?)
+        })
     }
 
     pub(super) fn ballot(&mut self, ballot: Signed<Ballot>) {

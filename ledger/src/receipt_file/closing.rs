@@ -4,7 +4,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Genesis, GroupId, Hash, UnixSeconds};
 
-use super::{Anchor, ReceiptError, ReceiptFile, Sources, StateLeaf, StateTree};
+use super::{Anchor, ReceiptError, ReceiptFile, Signer, Sources, StateLeaf};
 use super::{in_log, log_path};
 use crate::block::Header;
 use crate::state::{GroupAccount, Leaf};
@@ -22,9 +22,9 @@ pub struct Closing {
 
 impl Closing {
     /// Checks everything and tells how many voters do not count.
-    pub(super) fn verify(&self, file: &ReceiptFile) -> Result<u32, ReceiptError> {
+    pub(super) fn verify(&self, file: &ReceiptFile, signer: &Signer) -> Result<u32, ReceiptError> {
         let closing = &self.anchor.header;
-        file.check_signature(closing, "header that ends the dispute period")?;
+        signer.check(closing, "header that ends the dispute period")?;
         let is_descendant = in_log(&closing.body, &file.header, &self.log_path);
         if !is_descendant || !self.anchor.holds_totals() {
             return Err(ReceiptError::Votes);
@@ -84,13 +84,12 @@ pub(super) fn issue(sources: &Sources<'_>, votes: usize) -> Option<Closing> {
     if votes * 2 <= counted || !genesis.is_dispute_over(header.time, closed) {
         return None;
     }
-    let tree = StateTree::of(state);
-    let dormant = (0..tree.leaves.len())
-        .filter(|index| matches!(&tree.leaves[*index], Leaf::Group(_, group) if silent(group)))
-        .map(|index| tree.at(index))
+    let groups = state.groups.iter().filter(|(_, group)| silent(group));
+    let dormant = groups
+        .map(|(group, _)| StateLeaf::of_group(state, *group))
         .collect::<Option<Vec<StateLeaf>>>()?;
     Some(Closing {
-        anchor: tree.anchor(closing)?,
+        anchor: Anchor::of(closing, state)?,
         log_path: log_path(sources.log, &closing.body, header)?,
         dormant,
     })
