@@ -1,48 +1,64 @@
-//! `cargo demo`: a provider and two gateways as processes of their own on loopback, a meter on
-//! Modbus TCP, a charger on OCPP 1.6J; one charge, its bill, and a receipt checked offline.
+//! `cargo demo`: a provider and three gateways as processes of their own on loopback, meters on
+//! Modbus TCP, an OCPP 1.6J charge point, and attackers. A fleet and a household are billed for
+//! what was charged at somebody else's outlet; everything that is shown was seen and checked.
 //!
-//! This one program is all of them: it starts itself again as `provider` and as `gateway`.
+//! This one program is all of them: it starts itself again in other roles, which come as its first
+//! argument. `provider` and `gateway` are the shipped programs, whole.
 
+mod args;
 mod attack;
-mod charger;
 mod children;
+mod claims;
+mod http;
+mod janitor;
+mod scenes;
 mod show;
+mod stage;
+mod view;
+mod wire;
+mod world;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Parser as _;
 use ledger::store::NoWatch;
 
+use crate::args::Arguments;
+
+/// A role that ends with the process that started it.
+const LEASHED: &str = "leashed";
+const JANITOR: &str = "janitor";
+
 fn main() -> ExitCode {
-    let mut args = std::env::args_os();
-    let program = args.next().unwrap_or_default();
-    let role = args.next();
-    let rest = std::iter::once(program).chain(args);
-    match role.as_ref().and_then(|role| role.to_str()) {
-        Some("provider") => provider::main(rest, Arc::new(NoWatch)),
-        Some("gateway") => gateway::main(rest, Arc::new(NoWatch)),
-        Some(role) if attack::ROLES.contains(&role) => attack::main(role, rest.skip(1)),
-        Some(other) => {
-            eprintln!("cargo demo: it takes no arguments, not {other:?}");
-            ExitCode::from(2)
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let role = args.get(1).and_then(|role| role.to_str());
+    match role {
+        Some(LEASHED) => {
+            children::end_with_parent();
+            play(without_first(&args)).unwrap_or(ExitCode::from(2))
         }
-        None => watch_the_show(),
+        Some(JANITOR) => janitor::main(),
+        _ => play(args.clone()).unwrap_or_else(|| show::run(Arguments::parse())),
     }
 }
 
-fn watch_the_show() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build();
-    let shown = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(show::until_interrupted()));
-    match shown {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("cargo demo: {error:#}");
-            ExitCode::FAILURE
-        }
+/// Plays the role that the first argument names, if it names one.
+fn play(args: Vec<OsString>) -> Option<ExitCode> {
+    let rest = without_first(&args);
+    match args.get(1)?.to_str()? {
+        "provider" => Some(provider::main(rest, Arc::new(NoWatch))),
+        "gateway" => Some(gateway::main(rest, Arc::new(NoWatch))),
+        role if attack::ROLES.contains(&role) => Some(attack::main(role, rest.into_iter().skip(1))),
+        _ => None,
     }
+}
+
+/// The program's name and everything after its first argument.
+fn without_first(args: &[OsString]) -> Vec<OsString> {
+    let name = args.first().cloned();
+    name.into_iter()
+        .chain(args.iter().skip(2).cloned())
+        .collect()
 }

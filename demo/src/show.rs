@@ -1,298 +1,166 @@
-//! The story: who starts, who charges, who pays.
+//! The demo from its start to its end: whatever happens in between, nothing is left behind.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::{Context, bail, ensure};
-use meter_drivers::simulator::{SimulatedMeter, Simulator};
-use protocol::PowerW;
-use serde_json::Value;
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::charger::Charger;
-use crate::children::{Process, run};
+use crate::args::Arguments;
+use crate::children::Children;
+use crate::janitor::Watched;
+use crate::scenes;
+use crate::stage::Stage;
+use crate::view::{Screen, Told};
+use crate::world::World;
 
-/// Simulated power and how much faster than real time the meter counts.
-const POWER_W: u32 = 11_000;
-const TIME_FACTOR: u32 = 360;
-/// The charge lasts until the meter has counted this much.
-const ENERGY_WH: u64 = 5_000;
-const INTERVAL_S: u32 = 2;
-const CHARGER: &str = "CABLE-7";
-const ID_TAG: &str = "FLEET-VAN-1";
+/// The exit code of a program that Ctrl-C ended, as shells have it.
+const INTERRUPTED: u8 = 130;
+/// Lines of each log that are shown when the story cannot go on.
+const SHOWN: usize = 12;
 
-/// How long anything may take before the demo says that it is not true.
-const PATIENCE: Duration = Duration::from_secs(30);
-const GLANCE: Duration = Duration::from_millis(100);
+/// How the story ended.
+enum Ending {
+    /// All is told; this is what runs.
+    Told(Box<World>),
+    Failed(anyhow::Error),
+    Interrupted,
+}
 
-/// Shows everything; Ctrl-C ends it and every process with it.
-pub(crate) async fn until_interrupted() -> anyhow::Result<()> {
-    let state = tempfile::tempdir().context("cannot make a temporary directory")?;
-    tokio::select! {
-        shown = show(state.path()) => {
-            if shown.is_err() {
-                tell_logs(state.path());
-            }
+/// Shows everything.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let shown = runtime
+        .context("cannot start the runtime")
+        .and_then(|runtime| {
+            let shown = runtime.block_on(show(arguments));
+            // A call to a process that is gone may still wait; nobody waits for it.
+            runtime.shutdown_background();
             shown
+        });
+    match shown {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cargo demo: {error:#}");
+            ExitCode::FAILURE
         }
-        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
 }
 
-async fn show(state: &Path) -> anyhow::Result<()> {
-    say("A provider and two gateways start, each a process of its own with its own key and disk.");
-    let provider = Provider::start(state).await?;
-    let meter = SimulatedMeter {
-        power: PowerW(0),
-        time_factor: TIME_FACTOR,
-        energy_mwh: 1_234_567_000,
-        ..SimulatedMeter::default()
+async fn show(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let screen = Screen::choose(&arguments);
+    let state = Watched::make()?;
+    let children = Children::default();
+    let stage = Stage::new(state.path(), arguments.pace(), &children, &screen);
+    let ending = tokio::select! {
+        told = scenes::play(&stage) => match told {
+            Ok(world) => Ending::Told(Box::new(world)),
+            Err(error) => Ending::Failed(error),
+        },
+        () = signals.any() => Ending::Interrupted,
     };
-    let meter = Simulator::bind("127.0.0.1:0", meter).await?;
-    let _fleet = Gateway::start(state, "fleet", &provider, fleet_config()).await?;
-    let household_config = household_config(&meter.local_addr().to_string());
-    let mut household = Gateway::start(state, "household", &provider, household_config).await?;
-    provider.wait_for_voters(2).await?;
-    say("Both joined with one-time tokens: the fleet's gateway is parent of group FLEET, the");
-    say("household's of group HOUSEHOLD. Each group has one vote.");
-
-    let ocpp = household
-        .process
-        .line("listening for OCPP chargers on ")
-        .await?;
-    let charger = Charger::boot(&ocpp, CHARGER).await?;
-    say("");
-    say(&format!(
-        "The fleet's van {ID_TAG} plugs in at the household's outlet. The charger asks over OCPP"
-    ));
-    say("1.6J; the household's gateway asks the fleet's, which grants.");
-    charger.authorize(ID_TAG).await?;
-    let before = meter.energy_wh();
-    let transaction = charger.start(ID_TAG).await?;
-    meter.set_power(PowerW(POWER_W));
-    say(&format!(
-        "Charging with {POWER_W} W, {TIME_FACTOR} times faster than real; the meter is an SDM630 \
-         on Modbus TCP."
-    ));
-    while meter.energy_wh().0 < before.0 + ENERGY_WH {
-        tokio::time::sleep(GLANCE).await;
-    }
-    meter.set_power(PowerW(0));
-    charger.stop(transaction, ID_TAG).await?;
-    let metered = meter.energy_wh().0 - before.0;
-    say(&format!(
-        "Unplugged after {metered} Wh. The charge is signed, sealed and voted on."
-    ));
-
-    let bill = provider.wait_for_final_bill("FLEET").await?;
-    let billed = bill.pointer("/total/energyWh").and_then(Value::as_u64);
-    ensure!(
-        billed == Some(metered),
-        "metered {metered} Wh, billed {billed:?}"
-    );
-    say("");
-    print!("{}", provider.bill("FLEET").await?);
-    say("");
-    print!("{}", provider.bill("HOUSEHOLD").await?);
-
-    let receipt = household.receipt().await?;
-    let key = provider.key().await?;
-    let receipt = receipt
-        .to_str()
-        .context("the temporary directory has an odd name")?;
-    say("");
-    say("The receipt, checked offline against nothing but the provider's public key:");
-    say("");
-    print!(
-        "{}",
-        run(
-            "gateway",
-            &["receipt", "verify", receipt, "--provider-key", &key]
-        )
-        .await?
-    );
-    Ok(())
-}
-
-struct Provider {
-    config: PathBuf,
-    url: String,
-    _process: Process,
-}
-
-impl Provider {
-    async fn start(state: &Path) -> anyhow::Result<Self> {
-        let config = state.join("provider.toml");
-        std::fs::write(
-            &config,
-            format!(
-                "state_dir = \"provider\"\n\
-                 listen = \"127.0.0.1:0\"\n\
-                 operator_listen = \"127.0.0.1:0\"\n\
-                 [chain]\n\
-                 interval_s = {INTERVAL_S}\n\
-                 witnesses = 8\n\
-                 currency = \"EUR\"\n\
-                 test = true\n\
-                 [tariff]\n\
-                 price_per_kwh = \"0.40\"\n\
-                 owner_credit_per_kwh = \"0.30\"\n"
-            ),
-        )?;
-        let log = state.join("provider.log");
-        let mut process = Process::start("provider", "provider", &config, &log)?;
-        let url = process.line("listening for gateways on ").await?;
-        process.line("operator API on ").await?;
-        Ok(Self {
-            config,
-            url,
-            _process: process,
-        })
-    }
-
-    async fn command(&self, args: &[&str]) -> anyhow::Result<String> {
-        let config = self.config.to_str().context("an odd temporary directory")?;
-        let args: Vec<&str> = args.iter().copied().chain(["--config", config]).collect();
-        run("provider", &args).await
-    }
-
-    async fn token(&self, group: &str) -> anyhow::Result<String> {
-        let token = self.command(&["token", "create", "--group", group]).await?;
-        Ok(token.trim().to_owned())
-    }
-
-    async fn chain(&self) -> anyhow::Result<Value> {
-        Ok(serde_json::from_str(
-            &self.command(&["chain", "show", "--json"]).await?,
-        )?)
-    }
-
-    async fn key(&self) -> anyhow::Result<String> {
-        let chain = self.chain().await?;
-        let key = chain["providerKey"].as_str();
-        Ok(key.context("the provider tells no key")?.to_owned())
-    }
-
-    async fn bill(&self, group: &str) -> anyhow::Result<String> {
-        self.command(&["bill", "show", group]).await
-    }
-
-    async fn wait_for_voters(&self, voters: u64) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while self.chain().await?["voters"].as_u64() != Some(voters) {
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "the gateways were not let in"
-            );
-            tokio::time::sleep(GLANCE).await;
+    let code = match ending {
+        Ending::Interrupted => ExitCode::from(INTERRUPTED),
+        Ending::Failed(error) => {
+            screen.tell(&Told::Failed(&format!("{error:#}")));
+            tell_logs(state.path());
+            ExitCode::FAILURE
         }
-        Ok(())
-    }
-
-    /// Waits until the group's bill has a charge and nothing in it is pending.
-    async fn wait_for_final_bill(&self, group: &str) -> anyhow::Result<Value> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let bill = self.command(&["bill", "show", group, "--json"]).await?;
-            let bill: Value = serde_json::from_str(&bill)?;
-            let lines = bill["lines"].as_array();
-            let pending = bill.pointer("/pending/energyWh").and_then(Value::as_u64);
-            if lines.is_some_and(|lines| !lines.is_empty()) && pending == Some(0) {
-                return Ok(bill);
+        Ending::Told(world) => {
+            let tally = stage.claims.tally();
+            screen.tell(&Told::End(tally));
+            if arguments.keep {
+                // A and C have stopped for good, but whoever stays can see them say so.
+                world.upstream.point_to(world.provider.links);
+                tell_addresses(&stage, &world);
+                signals.any().await;
             }
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "the charge did not become final"
-            );
-            tokio::time::sleep(GLANCE).await;
+            ExitCode::from(u8::from(tally.falsehoods > 0))
+        }
+    };
+    children.end().await;
+    state.remove()?;
+    Ok(code)
+}
+
+/// Where everything can be reached, and what to do there.
+fn tell_addresses(stage: &Stage, world: &World) {
+    let tell = |name: &str, address: &str| {
+        stage.screen.tell(&Told::Address { name, address });
+    };
+    let program = std::env::current_exe().unwrap_or_default();
+    let program = program.display();
+    let provider = &world.provider;
+    tell("state", &stage.dir.display().to_string());
+    tell("billing links", &format!("ws://{}/billing", provider.links));
+    tell("operator API", &provider.api.base);
+    for gateway in world.gateways() {
+        let name = gateway.plan.name;
+        tell(&format!("{name}'s local API"), &gateway.api.base);
+        tell(&format!("{name}'s meter"), &gateway.meter.address());
+        if let Some(id) = gateway.plan.charge_point {
+            tell(&format!("{name}'s OCPP"), &format!("{}{id}", gateway.ocpp));
+        }
+    }
+    let note = "A and C take no block any more: they hold evidence against the provider";
+    stage.screen.tell(&Told::Row(note));
+    let config = provider.config.display();
+    let swipe = format!("{}/chargers/CABLE-1/swipe", world.c.api.base);
+    let key = stage.wire.chain(|chain| chain.state().genesis.provider_key);
+    let key = key.map(|key| key.to_string()).unwrap_or_default();
+    let receipt = world.b.receipt(1);
+    for command in [
+        format!("{program} provider bill show FLEET --config {config}"),
+        format!("{program} provider evidence list --config {config}"),
+        format!("curl {}/status", world.a.api.base),
+        format!("curl -H 'content-type: application/json' -d '{{\"idTag\":\"HOME-CAR\"}}' {swipe}"),
+        format!(
+            "{program} gateway receipt verify {} --provider-key {key}",
+            receipt.display()
+        ),
+    ] {
+        tell("try", &command);
+    }
+    tell("to end it all", "Ctrl-C");
+}
+
+/// What the processes logged last, when something was not as it should be.
+fn tell_logs(state: &std::path::Path) {
+    let entries = std::fs::read_dir(state).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "log")
+            && let Ok(log) = std::fs::read_to_string(&path)
+        {
+            let lines: Vec<&str> = log.lines().collect();
+            let from = lines.len().saturating_sub(SHOWN);
+            let name = path.file_stem().unwrap_or_default().display();
+            eprintln!("--- end of the log of {name}\n{}", lines[from..].join("\n"));
         }
     }
 }
 
-struct Gateway {
-    state_dir: PathBuf,
-    process: Process,
-}
+/// The signals that end the demo: from a keyboard, from a person, from a terminal that closes.
+struct Signals([tokio::signal::unix::Signal; 3]);
 
-impl Gateway {
-    async fn start(
-        state: &Path,
-        name: &str,
-        provider: &Provider,
-        rest: String,
-    ) -> anyhow::Result<Self> {
-        let config = state.join(format!("{name}.toml"));
-        let token = provider.token(name).await?;
-        std::fs::write(
-            &config,
-            format!(
-                "state_dir = \"{name}\"\n\
-                 [provider]\n\
-                 url = \"{}/billing\"\n\
-                 enrolment_token = \"{token}\"\n\
-                 {rest}",
-                provider.url
-            ),
-        )?;
-        let log = state.join(format!("{name}.log"));
-        Ok(Self {
-            state_dir: state.join(name),
-            process: Process::start(name, "gateway", &config, &log)?,
-        })
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self([
+            on(SignalKind::interrupt())?,
+            on(SignalKind::terminate())?,
+            on(SignalKind::hangup())?,
+        ]))
     }
 
-    /// Waits for the first receipt file.
-    async fn receipt(&self) -> anyhow::Result<PathBuf> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let path = self.state_dir.join("receipts/charge-00000001.receipt");
-        while !path.exists() {
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "there is no receipt"
-            );
-            tokio::time::sleep(GLANCE).await;
-        }
-        Ok(path)
-    }
-}
-
-fn fleet_config() -> String {
-    format!("[[group]]\nid = \"fleet\"\nid_tags = [\"{ID_TAG}\"]\n")
-}
-
-fn household_config(meter: &str) -> String {
-    // The meter counts faster than real time, so the outlet's bound is that much higher.
-    let max_power_w = POWER_W * TIME_FACTOR * 2;
-    format!(
-        "[ocpp]\n\
-         listen = \"127.0.0.1:0\"\n\
-         [[group]]\n\
-         id = \"household\"\n\
-         id_tags = [\"HOME-CAR\"]\n\
-         [[meter]]\n\
-         id = \"garage-meter\"\n\
-         model = \"eastron-sdm630\"\n\
-         address = \"{meter}\"\n\
-         poll_interval_ms = 200\n\
-         [[outlet]]\n\
-         id = \"garage\"\n\
-         owner = \"household\"\n\
-         meter = \"garage-meter\"\n\
-         max_power_w = {max_power_w}\n\
-         [[charge_point]]\n\
-         id = \"{CHARGER}\"\n\
-         outlets = [\"garage\"]\n"
-    )
-}
-
-fn say(text: &str) {
-    println!("{text}");
-}
-
-/// What the processes logged, when something was not as it should be.
-fn tell_logs(state: &Path) {
-    for name in ["provider", "fleet", "household"] {
-        if let Ok(log) = std::fs::read_to_string(state.join(format!("{name}.log"))) {
-            eprintln!("--- log of the {name}\n{log}");
+    async fn any(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     }
 }

@@ -21,11 +21,11 @@ pub(crate) struct Clock {
 /// The clock differs too much from the provider's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this machine's clock is {off_s} s {side} the provider's; set it right (such as by \
+    "this machine's clock is {off_min} min {side} the provider's; set it right (such as by \
      `timedatectl set-ntp true`), charges are kept until then"
 )]
 pub(crate) struct ClockOff {
-    off_s: u64,
+    off_min: u64,
     side: &'static str,
 }
 
@@ -43,8 +43,9 @@ impl Clock {
             false => (own.since_ms(provider), "ahead of"),
         };
         if off_ms > MAX_STEP_MS {
-            let off_s = off_ms / 1000;
-            return Err(ClockOff { off_s, side });
+            // Half a minute either way is of no concern to whoever sets it right.
+            let off_min = (off_ms + 30_000) / 60_000;
+            return Err(ClockOff { off_min, side });
         }
         if off_ms <= ON_ITS_WAY_MS {
             self.offset_ms.store(0, Ordering::Relaxed);

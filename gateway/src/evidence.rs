@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use ledger::evidence::{EvidenceFile, Exhibit, ForgedCharge, MAX_BYTES};
+use ledger::Header;
+use ledger::evidence::{BrokenReceipt, EvidenceFile, Exhibit, ForgedCharge, MAX_BYTES, TwoHeaders};
 use ledger::node::stored_evidence;
 use ledger::store::Store;
-use protocol::PublicKey;
+use protocol::{PublicKey, Signed};
 
 use crate::files::{read_bounded, write_whole};
 
@@ -64,37 +65,86 @@ pub(crate) fn verify(path: &Path, provider: Option<&PublicKey>) -> anyhow::Resul
     let bytes = read_bounded(path, MAX_BYTES, "an evidence file")?;
     let file = EvidenceFile::from_bytes(&bytes)?;
     file.verify(provider)?;
-    let Exhibit::ForgedCharge(forged) = &file.exhibit;
-    Ok(tell(&file, forged, provider.is_some()))
+    let key = file.genesis.provider_key;
+    let provider = match provider {
+        Some(_) => format!("{key} (the one you asked for)"),
+        None => format!("{key} (compare it with your contract)"),
+    };
+    Ok(format!("{}provider      {provider}\n", tell(&file.exhibit)))
 }
 
-fn tell(file: &EvidenceFile, forged: &ForgedCharge, is_pinned: bool) -> String {
+fn tell(exhibit: &Exhibit) -> String {
+    match exhibit {
+        Exhibit::ForgedCharge(forged) => tell_forged(forged),
+        Exhibit::BrokenReceipt(broken) => tell_broken(broken),
+        Exhibit::TwoHeaders(two) => tell_two(two),
+    }
+}
+
+fn tell_forged(forged: &ForgedCharge) -> String {
     let charge = &forged.line.profile.body;
-    let header = &forged.header.body;
-    let key = file.genesis.provider_key;
-    let provider = match is_pinned {
-        true => format!("{key} (the one you asked for)"),
-        false => format!("{key} (compare it with your contract)"),
-    };
     format!(
         "PROVEN: the provider sealed a charge that was never measured like this.\n\
          \n\
          It signed block {}, and in it is a charge under the name of node {}, which that node\n\
          did not sign. No honest node builds on this block, and nobody owes what it says.\n\
          \n\
-         charge says   {}.{:03} kWh from {}\n\
-         measured by   node {}, its charge number {}, by what the block claims\n\
-         block         {} of {}, header {}\n\
-         provider      {provider}\n",
-        header.height,
+         charge says   {} from {}\n\
+         measured by   node {}, its charge number {}, as the block claims\n\
+         {}",
+        forged.header.body.height,
         charge.node,
-        charge.energy_wh / 1000,
-        charge.energy_wh % 1000,
+        kwh(charge.energy_wh),
         charge.start,
         charge.node,
         charge.seq,
+        block(&forged.header),
+    )
+}
+
+fn tell_broken(broken: &BrokenReceipt) -> String {
+    let charge = &broken.profile.body;
+    format!(
+        "PROVEN: the provider left out a charge that it had promised to seal.\n\
+         \n\
+         It signed a receipt for charge number {} of node {} that names round {}. The blocks up to\n\
+         that round are below, signed by the provider, and the charge is in none where it has to be.\n\
+         \n\
+         charge        {} from {}\n\
+         {}",
+        charge.seq,
+        charge.node,
+        broken.receipt.body.round,
+        kwh(charge.energy_wh),
+        charge.start,
+        block(&broken.header),
+    )
+}
+
+fn tell_two(two: &TwoHeaders) -> String {
+    format!(
+        "PROVEN: the provider told two stories.\n\
+         \n\
+         It signed two different headers for one block. Whoever was shown one of them was not shown\n\
+         the other.\n\
+         \n\
+         {}{}",
+        block(&two.first),
+        block(&two.second),
+    )
+}
+
+fn block(signed: &Signed<Header>) -> String {
+    let header = &signed.body;
+    format!(
+        "block         {} of {}, round {}, header {}\n",
         header.height,
         header.time,
-        header.hash(),
+        header.round,
+        signed.hash(),
     )
+}
+
+fn kwh(energy_wh: u32) -> String {
+    format!("{}.{:03} kWh", energy_wh / 1000, energy_wh % 1000)
 }

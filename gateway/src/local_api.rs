@@ -12,7 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{Node, Stage};
+use ledger::node::{Input, Node, Stage};
 use ledger::store::Engine;
 use protocol::IdTag;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,8 @@ struct Running {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Waiting {
+    /// Names the charge, to release it where it is held.
+    number: u64,
     outlet: String,
     energy_wh: u64,
     stage: &'static str,
@@ -100,6 +102,11 @@ enum SwipeAnswer {
 }
 
 #[derive(Serialize)]
+struct Released {
+    number: u64,
+}
+
+#[derive(Serialize)]
 struct Problem {
     error: String,
 }
@@ -111,6 +118,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/chargers/{id}/swipe", post(swipe))
+        .route("/v1/outbox/{number}/release", post(release))
         .with_state(api)
         .layer(middleware::from_fn(only_for_this_machine));
     axum::serve(listener, router).await
@@ -186,6 +194,7 @@ fn outbox(node: &Node) -> Vec<Waiting> {
                 Stage::Signed { .. } => ("receipted", None),
             };
             Waiting {
+                number: charge.number,
                 outlet: charge.measured.outlet.clone(),
                 energy_wh: charge.measured.energy.0,
                 stage,
@@ -248,6 +257,50 @@ async fn swipe(
         })),
         Err(error) => Err(refuse(status_of(&error), &error.to_string())),
     }
+}
+
+/// Lets a held charge be billed as it was measured; answers when that is durable.
+async fn release(
+    State(api): State<Api>,
+    Path(number): Path<u64>,
+) -> Result<Json<Released>, Refused> {
+    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
+    match stage_of(&api, number).await.ok_or_else(stopped)? {
+        None => {
+            let text = "no charge of this number waits here";
+            return Err(refuse(StatusCode::NOT_FOUND, text));
+        }
+        Some(Stage::Held { .. }) => {}
+        Some(_) => {
+            let text = "this charge is not held";
+            return Err(refuse(StatusCode::CONFLICT, text));
+        }
+    }
+    let (done, durable) = oneshot::channel();
+    let inputs = vec![Input::Release { number }];
+    let released = api.engine.durably(Vec::new(), inputs, move || {
+        // Whoever asked may be gone; it is released all the same.
+        let _ = done.send(());
+    });
+    released.map_err(|_| stopped())?;
+    durable.await.map_err(|_| stopped())?;
+    match stage_of(&api, number).await.ok_or_else(stopped)? {
+        Some(Stage::Held { reason }) => Err(refuse(StatusCode::CONFLICT, &reason)),
+        _ => Ok(Json(Released { number })),
+    }
+}
+
+/// How far a charge of the outbox is; the outer `None` where the engine has stopped.
+async fn stage_of(api: &Api, number: u64) -> Option<Option<Stage>> {
+    let (reply, answer) = oneshot::channel();
+    let looked = api.engine.look(move |node, _| {
+        let mut charges = node.charges();
+        let charge = charges.find(|charge| charge.number == number);
+        // Whoever asked may be gone.
+        let _ = reply.send(charge.map(|charge| charge.stage.clone()));
+    });
+    looked.ok()?;
+    answer.await.ok()
 }
 
 fn status_of(error: &SwipeError) -> StatusCode {

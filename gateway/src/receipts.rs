@@ -1,5 +1,6 @@
 //! Receipt files: written when a charge is final, and told in words a driver understands.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -106,12 +107,10 @@ fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
     let charge = &file.line.profile.body;
     let header = &file.header.body;
     let currency = &file.genesis.currency;
-    let confirmed = match proven.voters {
-        voters if proven.is_self_attested() => format!(
-            "{} of {voters} voters (self-attested: with one or two voters the parties confirm themselves)",
-            proven.votes
-        ),
-        voters => format!("{} of {voters} voters", proven.votes),
+    let confirmed = confirmed_by(file, proven);
+    let claim = match proven.dormant {
+        0 => "this charge is in the chain and nobody can change it any more.",
+        _ => "this charge is in the chain. It is final without voters that had fallen silent.",
     };
     let key = file.genesis.provider_key;
     let provider = match is_pinned {
@@ -124,7 +123,7 @@ fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
         charge.energy_wh % 1000
     );
     format!(
-        "TRUE: this charge is in the chain and nobody can change it any more.\n\
+        "TRUE: {claim}\n\
          \n\
          energy        {kwh}\n\
          from          {}\n\
@@ -155,10 +154,160 @@ fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
     )
 }
 
+/// Who confirmed the block, and whom that is said without.
+fn confirmed_by(file: &ReceiptFile, proven: &Proven) -> String {
+    let mut words = format!("{} of {} voters", proven.votes, proven.voters);
+    if proven.is_self_attested() {
+        words.push_str(" (self-attested: with one or two voters the parties confirm themselves)");
+    }
+    if let (1.., Some(closing)) = (proven.dormant, &file.finality.closing) {
+        // Lines that go on below the first one's words.
+        let _ = write!(
+            words,
+            "\n              {} of the others had cast no ballot for {} and did not count\n\
+             final         on {}, when its dispute period of {} was over",
+            proven.dormant,
+            lasting(file.genesis.dormancy_s),
+            closing.anchor.header.body.time,
+            lasting(file.genesis.dispute_period_s),
+        );
+    }
+    words
+}
+
+fn lasting(seconds: u32) -> String {
+    // From two on, so that no number meets a plural that is not its own.
+    match seconds {
+        _ if seconds >= 2 * 86_400 && seconds.is_multiple_of(86_400) => {
+            format!("{} days", seconds / 86_400)
+        }
+        _ if seconds >= 2 * 3_600 && seconds.is_multiple_of(3_600) => {
+            format!("{} hours", seconds / 3_600)
+        }
+        _ => format!("{seconds} seconds"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ledger::block::{ChargeLine, Header};
+    use ledger::merkle::Way;
+    use ledger::receipt_file::{Anchor, Closing, FinalityProof};
+    use ledger::state::Totals;
     use ledger::store::{Table, Write};
+    use protocol::{
+        ChargeProfile, ChargerId, EnergyWh, Genesis, GrantId, GroupId, Hash, KeyPair, NodeId,
+        PowerW, Signed, SupplyPointId, TariffId, UnixSeconds,
+    };
+
+    /// A file that proves nothing and tells everything: closed eight days after its block.
+    fn file() -> ReceiptFile {
+        let key = KeyPair::from_seed(&[1; 32]);
+        let genesis = Genesis {
+            provider_key: key.public(),
+            time: UnixSeconds(1_800_000_000),
+            interval_s: 900,
+            witnesses: 8,
+            dormancy_s: Genesis::DORMANCY_S,
+            dispute_period_s: Genesis::DISPUTE_PERIOD_S,
+            currency: "EUR".to_owned(),
+            test: false,
+        };
+        let anchor = |time| Anchor {
+            header: Signed::new(header(time), &key, &genesis.chain_id()),
+            totals: Totals {
+                voters: 5,
+                final_height: 1,
+                confirmed_height: 1,
+                tariff: TariffId(1),
+            },
+            way: Way::default(),
+        };
+        let sealed = 1_800_000_900;
+        let profile = ChargeProfile {
+            charger: ChargerId([1; 16]),
+            payer: GroupId(1),
+            node: NodeId(1),
+            seq: 1,
+            previous: Hash::ZERO,
+            supply_point: SupplyPointId(1),
+            start: UnixSeconds(sealed - 600),
+            duration_s: 60,
+            register_start: EnergyWh(1_000),
+            energy_wh: 5_013,
+            max_power: PowerW(11_000),
+            grant: GrantId([1; 16]),
+            detail: Hash::ZERO,
+        };
+        ReceiptFile {
+            line: ChargeLine {
+                profile: Signed::new(profile, &key, &genesis.chain_id()),
+                late: false,
+                amount: 201,
+                credit: 150,
+                tariff: TariffId(1),
+            },
+            index: 0,
+            path: Vec::new(),
+            sections: [Hash::ZERO; 4],
+            header: anchor(sealed).header,
+            finality: FinalityProof {
+                anchor: anchor(sealed - 1),
+                votes: Vec::new(),
+                closing: Some(Closing {
+                    anchor: anchor(sealed + 8 * 86_400),
+                    log_path: Vec::new(),
+                    dormant: Vec::new(),
+                }),
+            },
+            genesis,
+        }
+    }
+
+    fn header(time: u64) -> Header {
+        Header {
+            version: 1,
+            height: 2,
+            previous: Hash::ZERO,
+            round: 1,
+            time: UnixSeconds(time),
+            body_root: Hash::ZERO,
+            state_root: Hash::ZERO,
+            log_root: Hash::ZERO,
+            charges: 1,
+            group_blocks: 0,
+            records: 0,
+            ballots: 0,
+        }
+    }
+
+    #[test]
+    fn a_driver_is_told_whom_finality_is_said_without() {
+        let told = |voters, votes, dormant| {
+            let proven = Proven {
+                voters,
+                votes,
+                dormant,
+            };
+            tell(&file(), &proven, true)
+        };
+        let silent = told(5, 2, 3);
+        for words in [
+            "TRUE: this charge is in the chain. It is final without voters that had fallen silent.",
+            "confirmed by  2 of 5 voters\n",
+            "\n              3 of the others had cast no ballot for 30 days and did not count\n",
+            "\nfinal         on 2027-01-23T08:15:00Z, when its dispute period of 7 days was over\n",
+            "\nprovider      ",
+        ] {
+            assert!(silent.contains(words), "{words} in {silent}");
+        }
+        assert!(!silent.contains("nobody can change it"));
+        assert!(told(2, 1, 1).contains("1 of 2 voters (self-attested"));
+        let confirmed = told(5, 3, 0);
+        assert!(confirmed.starts_with("TRUE: this charge is in the chain and nobody can change"));
+        assert!(confirmed.contains("confirmed by  3 of 5 voters\nprovider"));
+    }
 
     #[test]
     fn a_receipt_leaves_the_store_when_it_is_in_its_file() {

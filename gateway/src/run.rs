@@ -12,6 +12,7 @@ use ocpp_bridge::session::Observation;
 use ocpp_bridge::v16::charge_point::{self, ChargePointConfig};
 use protocol::KeyPair;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::authorizer::Authorizer;
@@ -106,8 +107,10 @@ impl Gateway {
             charges,
             meters,
         };
+        // Before anybody is told that it runs: whoever stops it then is heard.
+        let signals = Signals::listen()?;
         gateway.serve(ocpp, api).await?;
-        Ok(gateway.wait(thread).await)
+        Ok(gateway.wait(thread, signals).await)
     }
 
     async fn serve(
@@ -233,14 +236,11 @@ impl Gateway {
     }
 
     /// Runs until a signal comes, or until the engine's disk fails.
-    async fn wait(&self, thread: EngineThread) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn wait(&self, thread: EngineThread, mut signals: Signals) -> anyhow::Result<()> {
         let mut ended = tokio::task::spawn_blocking(move || thread.join());
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
             ended = &mut ended => return outcome(ended),
         }
         tracing::info!("stopping; running charges are kept");
@@ -248,6 +248,21 @@ impl Gateway {
         let _ = self.charges.save_all().await;
         self.engine.stop();
         outcome(ended.await)
+    }
+}
+
+/// What tells the process to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 }
 

@@ -59,6 +59,12 @@ impl Shell {
         }
     }
 
+    fn keep_evidence(&self, height: u64, evidence: Option<Vec<u8>>) {
+        if let Some(file) = evidence {
+            self.evidence.keep(height, &file);
+        }
+    }
+
     fn notify(&self, event: Event) {
         match event {
             Event::Final { seq, receipt } => {
@@ -69,9 +75,10 @@ impl Shell {
                 tracing::warn!(
                     outlet,
                     reason,
-                    "charge held; it is not billed until it is released"
+                    "charge held; it is not billed until it is released (local API)"
                 );
             }
+            Event::Released { outlet } => tracing::info!(outlet, "held charge released"),
             Event::Refused { seq, reason } => {
                 tracing::error!(
                     seq,
@@ -89,15 +96,22 @@ impl Shell {
                     reason,
                     "the provider sealed an invalid block; it is kept as proof"
                 );
-                if let Some(file) = evidence {
-                    self.evidence.keep(height, &file);
-                }
+                self.keep_evidence(height, evidence);
             }
             Event::Convicted { node, offence } => {
                 tracing::warn!(%node, %offence, "evidence is in the chain");
             }
-            Event::BrokenReceipt { height, profile } => {
+            Event::BrokenReceipt {
+                height,
+                profile,
+                evidence,
+            } => {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
+                self.keep_evidence(height, evidence);
+            }
+            Event::TwoHeaders { height, evidence } => {
+                tracing::error!(height, "the provider signed two headers for one block");
+                self.keep_evidence(height, evidence);
             }
             Event::Restored { provider, here } => {
                 tracing::error!(

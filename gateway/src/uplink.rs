@@ -64,6 +64,17 @@ enum UplinkError {
     Random(String),
 }
 
+impl UplinkError {
+    /// What it is about: the operator is told once, however often it happens.
+    fn topic(&self) -> String {
+        match self {
+            // By how much is another number each time.
+            Self::Clock(_) => "clock".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Everything a link needs to be opened.
 pub(crate) struct Uplink {
     pub(crate) config: ProviderConfig,
@@ -90,10 +101,10 @@ impl Uplink {
                     tracing::warn!("the link to the provider is lost; charges are kept");
                 }
                 Err(error) => {
-                    let text = error.to_string();
-                    if text != told {
-                        tracing::error!("{text}");
-                        told = text;
+                    let topic = error.topic();
+                    if topic != told {
+                        tracing::error!("{error}");
+                        told = topic;
                     }
                 }
             }

@@ -21,7 +21,8 @@ pub struct GroupBlock {
     pub round: u64,
     /// Hash of the group's group block before this one in the chain; zero for its first.
     pub previous: Hash,
-    /// Merkle root over its profiles, sorted by (charger, node, seq).
+    /// Merkle root over its profiles, sorted by (charger, node, seq), each with the energy of those
+    /// before it.
     pub root: Hash,
     /// How many profiles.
     pub count: u32,
@@ -42,24 +43,47 @@ impl GroupBlock {
         previous: Hash,
         profiles: impl Iterator<Item = &'a SignedProfile>,
     ) -> Self {
-        let mut leaves = Vec::new();
-        let mut energy = EnergyWh(0);
-        for profile in profiles {
-            leaves.push(merkle::leaf_hash(&canonical(profile)));
-            energy.0 = energy.0.saturating_add(u64::from(profile.body.energy_wh));
-        }
+        let leaves = Self::leaves(profiles);
+        let hashes: Vec<Hash> = leaves
+            .iter()
+            .map(|(profile, before)| group_block_leaf(profile, *before))
+            .collect();
+        let energy = leaves.last().map_or(0, |(profile, before)| {
+            before.0.saturating_add(profile.body.energy_wh.into())
+        });
         Self {
             group,
             round,
             previous,
-            root: merkle::root(&leaves),
-            count: u32::try_from(leaves.len()).unwrap_or(u32::MAX),
-            energy,
+            root: merkle::root(&hashes),
+            count: u32::try_from(hashes.len()).unwrap_or(u32::MAX),
+            energy: EnergyWh(energy),
         }
+    }
+
+    /// What its tree is over: each profile with the energy of those before it. The sums on the way
+    /// let a wrong total be proven by one profile.
+    pub(crate) fn leaves<'a>(
+        profiles: impl Iterator<Item = &'a SignedProfile>,
+    ) -> Vec<(&'a SignedProfile, EnergyWh)> {
+        let mut sum = EnergyWh(0);
+        profiles
+            .map(|profile| {
+                let before = sum;
+                sum.0 = sum.0.saturating_add(profile.body.energy_wh.into());
+                (profile, before)
+            })
+            .collect()
     }
 }
 
-/// The header of a block: 214 bytes, 278 signed.
+/// Hash of a leaf of a group block's tree.
+#[must_use]
+pub fn group_block_leaf(profile: &SignedProfile, before: EnergyWh) -> Hash {
+    merkle::leaf_hash(&canonical(&(before, profile)))
+}
+
+/// The header of a block: 170 bytes, 234 signed.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Header {
     /// [`VERSION`].

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use protocol::{GroupId, Hash, Signed};
 
 use crate::block::{Ballot, Block, Header};
+use crate::evidence::{Fork, TwoBallots};
 use crate::merkle;
 use crate::receipt_file::{FinalityProof, Sources};
 use crate::state::State;
@@ -58,9 +59,9 @@ impl History {
         leaf == Some(&merkle::leaf_hash(&hash.0))
     }
 
-    /// What proves that the block at `height` is final; `None` where something is not here (any
-    /// more).
-    pub(crate) fn finality(&self, height: u64) -> Option<FinalityProof> {
+    /// What proves that the block at `height` is final, where `state` is the one after the newest
+    /// block; `None` where something is not here (any more).
+    pub(crate) fn finality(&self, height: u64, state: &State) -> Option<FinalityProof> {
         let ballots = self.ballots_for(height);
         let is_named =
             |header: &&Signed<Header>| ballots.iter().any(|b| b.body.height == header.body.height);
@@ -70,9 +71,50 @@ impl History {
         FinalityProof::prove(&Sources {
             header: &self.block(height)?.header.body,
             anchor: (&self.block(height.checked_sub(1)?)?.header, before),
+            newest: (&self.newest()?.header, state),
             ballots: &ballots,
             named: &named,
             log: &self.log,
+        })
+    }
+
+    /// The newest ballot of a voter in the newest blocks.
+    pub(crate) fn newest_ballot(&self, voter: GroupId) -> Option<&Signed<Ballot>> {
+        let mut ballots = self.blocks.iter().rev().flat_map(|b| b.body.ballots.iter());
+        ballots.find(|ballot| ballot.body.voter == voter)
+    }
+
+    /// That `other` is for a header beside this chain, and `own` for one of it, where that shows;
+    /// a header beside it that is higher than `own` is known to nobody here.
+    pub(crate) fn two_ballots(
+        &self,
+        own: &Signed<Ballot>,
+        other: &Signed<Ballot>,
+    ) -> Option<TwoBallots> {
+        let (height, header) = (other.body.height, &other.body.header);
+        if height > own.body.height || self.holds(height, header) {
+            return None;
+        }
+        let fork = match height < own.body.height {
+            true => Some(self.fork(own.body.height, height)?),
+            false => None,
+        };
+        Some(TwoBallots {
+            lower: other.clone(),
+            higher: own.clone(),
+            fork,
+        })
+    }
+
+    /// What the log of the header at `newer` holds at `older`.
+    fn fork(&self, newer: u64, older: u64) -> Option<Fork> {
+        let header = self.block(newer)?.header.clone();
+        let size = usize::try_from(newer.checked_sub(1)?).ok()?;
+        let index = usize::try_from(older.checked_sub(1)?).ok()?;
+        Some(Fork {
+            header,
+            leaf: *self.log.get(index)?,
+            path: merkle::path(self.log.get(..size)?, index)?,
         })
     }
 

@@ -45,6 +45,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod accounts;
 pub mod apply;
 pub mod block;
 pub mod evidence;

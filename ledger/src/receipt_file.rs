@@ -1,11 +1,17 @@
 //! The receipt file: everything that proves one charge, checked offline against one key.
 
+mod closing;
+
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{DecodeError, Genesis, GroupId, Hash, PublicKey, Signed, canonical, decode};
+use protocol::{
+    DecodeError, Genesis, GroupId, Hash, NodeId, PublicKey, Signed, UnixSeconds, Verifier,
+    canonical, decode,
+};
 
 use crate::block::{Ballot, Block, CHARGES_SECTION, ChargeLine, Header, section_leaves};
-use crate::merkle;
+use crate::merkle::{self, Way};
 use crate::state::{Leaf, State, Totals};
+pub use closing::Closing;
 
 /// First bytes of every receipt file; the last of them is the format's version.
 pub const MAGIC: &[u8; 8] = b"CHARGER\x01";
@@ -38,19 +44,21 @@ pub struct FinalityProof {
     /// The header before the block, whose state names the voters. No charge is in a chain's first
     /// block.
     pub anchor: Anchor,
-    /// The votes.
+    /// The votes, sorted by voter.
     pub votes: Vec<Vote>,
+    /// Where these are too few: who was dormant when the dispute period was over.
+    pub closing: Option<Closing>,
 }
 
-/// The header before the charge's block, and what its state says about voters.
+/// A header, and what its state says about voters.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Anchor {
     /// The header.
     pub header: Signed<Header>,
-    /// How many voters and leaves its state has.
+    /// How many voters its state has.
     pub totals: Totals,
-    /// The path of `totals`, the first leaf.
-    pub path: Vec<Hash>,
+    /// The way of `totals` to the state's root.
+    pub way: Way,
 }
 
 /// A leaf of a state's tree with its path.
@@ -58,10 +66,8 @@ pub struct Anchor {
 pub struct StateLeaf {
     /// The leaf.
     pub leaf: Leaf,
-    /// Its position.
-    pub index: u64,
-    /// Its path.
-    pub path: Vec<Hash>,
+    /// Its way to the root.
+    pub way: Way,
 }
 
 /// One voter's yes.
@@ -93,6 +99,9 @@ pub struct Proven {
     pub voters: u32,
     /// Voters that did.
     pub votes: u32,
+    /// Voters that did not and were dormant when the dispute period was over. Only without them the
+    /// votes are more than half; 0 where they are more than half of all.
+    pub dormant: u32,
 }
 
 impl Proven {
@@ -136,8 +145,14 @@ pub enum ReceiptError {
     NotFinal {
         /// Voters that did.
         votes: u32,
-        /// Voters that could.
+        /// Voters that could and were not dormant.
         voters: u32,
+    },
+    /// Final without the dormant before the dispute period was over.
+    #[error("the block's dispute period was not over at {closed}, when it is said to be final")]
+    Disputable {
+        /// When it is said to be final.
+        closed: UnixSeconds,
     },
 }
 
@@ -167,24 +182,25 @@ impl ReceiptFile {
         if provider.is_some_and(|key| *key != found) {
             return Err(ReceiptError::Provider { found });
         }
-        self.check_signature(&self.header, "block's header")?;
+        let signer = Signer::of(&self.genesis)?;
+        signer.check(&self.header, OWN_HEADER)?;
         self.check_charge()?;
-        let voters = self.check_anchor()?;
-        let votes = self.count_votes()?;
-        if u64::from(votes) * 2 <= u64::from(voters) {
+        let voters = self.check_anchor(&signer)?;
+        let votes = self.count_votes(&signer)?;
+        let dormant = match &self.finality.closing {
+            None => 0,
+            Some(closing) => closing.verify(self, &signer)?,
+        };
+        let counted = voters.checked_sub(dormant).ok_or(ReceiptError::Votes)?;
+        if u64::from(votes) * 2 <= u64::from(counted) {
+            let voters = counted;
             return Err(ReceiptError::NotFinal { votes, voters });
         }
-        Ok(Proven { voters, votes })
-    }
-
-    fn check_signature(
-        &self,
-        header: &Signed<Header>,
-        what: &'static str,
-    ) -> Result<(), ReceiptError> {
-        header
-            .verify(&self.genesis.provider_key, &self.genesis.chain_id())
-            .map_err(|_| ReceiptError::Signature(what))
+        Ok(Proven {
+            voters,
+            votes,
+            dormant,
+        })
     }
 
     fn check_charge(&self) -> Result<(), ReceiptError> {
@@ -200,9 +216,9 @@ impl ReceiptFile {
     }
 
     /// The number of voters at the anchor.
-    fn check_anchor(&self) -> Result<u32, ReceiptError> {
+    fn check_anchor(&self, signer: &Signer) -> Result<u32, ReceiptError> {
         let anchor = &self.finality.anchor;
-        self.check_signature(&anchor.header, "header that names the voters")?;
+        signer.check(&anchor.header, "header that names the voters")?;
         if anchor.header.hash() == self.header.body.previous && anchor.holds_totals() {
             Ok(anchor.totals.voters)
         } else {
@@ -210,20 +226,28 @@ impl ReceiptFile {
         }
     }
 
-    fn count_votes(&self) -> Result<u32, ReceiptError> {
+    fn count_votes(&self, signer: &Signer) -> Result<u32, ReceiptError> {
         let mut last: Option<GroupId> = None;
+        let mut named = Vec::new();
         for vote in &self.finality.votes {
             let voter = vote.ballot.body.voter;
             if last.is_some_and(|before| before >= voter) {
                 return Err(ReceiptError::Votes);
             }
             last = Some(voter);
-            self.check_vote(vote)?;
+            self.check_vote(signer, vote, &mut named)?;
         }
         u32::try_from(self.finality.votes.len()).map_err(|_| ReceiptError::Votes)
     }
 
-    fn check_vote(&self, vote: &Vote) -> Result<(), ReceiptError> {
+    /// `named_before` are the headers that votes before this one named, and that were checked then: most
+    /// voters name the same one.
+    fn check_vote<'a>(
+        &'a self,
+        signer: &Signer,
+        vote: &'a Vote,
+        named_before: &mut Vec<&'a Descendant>,
+    ) -> Result<(), ReceiptError> {
         let anchor = &self.finality.anchor;
         let (Leaf::Group(group, account), Leaf::Node(node, parent)) =
             (&vote.group.leaf, &vote.parent.leaf)
@@ -233,9 +257,9 @@ impl ReceiptFile {
         let named = match &vote.descendant {
             None => &self.header.body,
             Some(descendant) => {
-                self.check_signature(&descendant.header, "header that was voted for")?;
-                if !in_log(&descendant.header.body, &self.header, &descendant.log_path) {
-                    return Err(ReceiptError::Votes);
+                if !named_before.contains(&descendant) {
+                    self.check_descendant(signer, descendant)?;
+                    named_before.push(descendant);
                 }
                 &descendant.header.body
             }
@@ -251,24 +275,86 @@ impl ReceiptFile {
             return Err(ReceiptError::Votes);
         }
         vote.ballot
-            .verify(&parent.key, &self.genesis.chain_id())
+            .verify(&parent.key, &signer.chain_id)
             .map_err(|_| ReceiptError::Votes)
+    }
+
+    fn check_descendant(
+        &self,
+        signer: &Signer,
+        descendant: &Descendant,
+    ) -> Result<(), ReceiptError> {
+        signer.check(&descendant.header, "header that was voted for")?;
+        match in_log(&descendant.header.body, &self.header, &descendant.log_path) {
+            true => Ok(()),
+            false => Err(ReceiptError::Votes),
+        }
+    }
+}
+
+/// How a failure names the header of the charge's block.
+const OWN_HEADER: &str = "block's header";
+
+/// The provider's key, read once for all headers of a file, and the chain they are signed for.
+struct Signer {
+    key: Verifier,
+    chain_id: Hash,
+}
+
+impl Signer {
+    fn of(genesis: &Genesis) -> Result<Self, ReceiptError> {
+        // Under a key that is unusable nothing is signed, the first header neither.
+        let key = genesis.provider_key.verifier();
+        Ok(Self {
+            key: key.map_err(|_| ReceiptError::Signature(OWN_HEADER))?,
+            chain_id: genesis.chain_id(),
+        })
+    }
+
+    fn check(&self, header: &Signed<Header>, what: &'static str) -> Result<(), ReceiptError> {
+        header
+            .verify_with(&self.key, &self.chain_id)
+            .map_err(|_| ReceiptError::Signature(what))
+    }
+}
+
+impl StateLeaf {
+    /// Shows a group of `state`.
+    #[must_use]
+    pub fn of_group(state: &State, group: GroupId) -> Option<Self> {
+        Self::of(state, Leaf::Group(group, state.groups.get(&group)?.clone()))
+    }
+
+    /// Shows a node of `state`.
+    #[must_use]
+    pub fn of_node(state: &State, node: NodeId) -> Option<Self> {
+        Self::of(state, Leaf::Node(node, state.nodes.get(&node)?.clone()))
+    }
+
+    fn of(state: &State, leaf: Leaf) -> Option<Self> {
+        let way = state.way(&leaf)?;
+        Some(Self { leaf, way })
     }
 }
 
 impl Anchor {
     pub(crate) fn holds(&self, leaf: &StateLeaf) -> bool {
-        self.includes(leaf.index, &leaf.leaf.hash(), &leaf.path)
+        leaf.leaf.is_in(&self.header.body.state_root, &leaf.way)
     }
 
     pub(crate) fn holds_totals(&self) -> bool {
         let leaf = Leaf::Totals(self.totals.clone());
-        self.includes(0, &leaf.hash(), &self.path)
+        leaf.is_in(&self.header.body.state_root, &self.way)
     }
 
-    fn includes(&self, index: u64, leaf: &Hash, path: &[Hash]) -> bool {
-        let root = &self.header.body.state_root;
-        merkle::includes(root, self.totals.leaves, index, leaf, path)
+    /// Shows the totals of the state after `header`.
+    pub(crate) fn of(header: &Signed<Header>, state: &State) -> Option<Self> {
+        let totals = state.totals();
+        Some(Self {
+            header: header.clone(),
+            way: state.way(&Leaf::Totals(totals.clone()))?,
+            totals,
+        })
     }
 }
 
@@ -309,23 +395,31 @@ pub struct Sources<'a> {
     pub header: &'a Header,
     /// The header before it, with the state after that one.
     pub anchor: (&'a Signed<Header>, &'a State),
+    /// The newest header, with the state after it.
+    pub newest: (&'a Signed<Header>, &'a State),
     /// Ballots from the chain for the block or descendants, sorted by voter, one a voter.
     pub ballots: &'a [Signed<Ballot>],
     /// The headers that those ballots name.
     pub named: &'a [Signed<Header>],
-    /// Leaf hashes of the log, at least up to the newest of `named`.
+    /// Leaf hashes of the log, at least up to the newest header.
     pub log: &'a [Hash],
 }
 
 impl FinalityProof {
-    /// Proves it; `None` where the sources lack a header or a voter that a ballot names.
+    /// Proves it; `None` where the sources lack a header or a voter that a ballot names, or where
+    /// the block is not final by them.
     #[must_use]
     pub fn prove(sources: &Sources<'_>) -> Option<Self> {
         let (before, state) = sources.anchor;
-        let tree = StateTree::of(state);
+        let votes = issue_votes(sources, state)?;
+        let closing = match votes.len() * 2 > state.groups.len() {
+            true => None,
+            false => Some(closing::issue(sources, votes.len())?),
+        };
         Some(Self {
-            anchor: tree.anchor(before)?,
-            votes: issue_votes(sources, state, &tree)?,
+            anchor: Anchor::of(before, state)?,
+            votes,
+            closing,
         })
     }
 }
@@ -350,41 +444,7 @@ pub fn issue(
     })
 }
 
-/// A state's leaves, hashed once.
-pub(crate) struct StateTree {
-    leaves: Vec<Leaf>,
-    hashes: Vec<Hash>,
-}
-
-impl StateTree {
-    pub(crate) fn of(state: &State) -> Self {
-        let leaves: Vec<Leaf> = state.leaves().collect();
-        let hashes = leaves.iter().map(Leaf::hash).collect();
-        Self { leaves, hashes }
-    }
-
-    pub(crate) fn anchor(&self, header: &Signed<Header>) -> Option<Anchor> {
-        let Some(Leaf::Totals(totals)) = self.leaves.first() else {
-            return None;
-        };
-        Some(Anchor {
-            header: header.clone(),
-            totals: totals.clone(),
-            path: merkle::path(&self.hashes, 0)?,
-        })
-    }
-
-    pub(crate) fn leaf(&self, is_it: impl Fn(&Leaf) -> bool) -> Option<StateLeaf> {
-        let index = self.leaves.iter().position(is_it)?;
-        Some(StateLeaf {
-            leaf: self.leaves[index].clone(),
-            index: u64::try_from(index).ok()?,
-            path: merkle::path(&self.hashes, index)?,
-        })
-    }
-}
-
-fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option<Vec<Vote>> {
+fn issue_votes(sources: &Sources<'_>, state: &State) -> Option<Vec<Vote>> {
     let mut votes = Vec::new();
     for ballot in sources.ballots {
         let voter = ballot.body.voter;
@@ -393,8 +453,8 @@ fn issue_votes(sources: &Sources<'_>, state: &State, tree: &StateTree) -> Option
             continue;
         };
         votes.push(Vote {
-            group: tree.leaf(|l| matches!(l, Leaf::Group(id, _) if *id == voter))?,
-            parent: tree.leaf(|l| matches!(l, Leaf::Node(id, _) if *id == account.parent))?,
+            group: StateLeaf::of_group(state, voter)?,
+            parent: StateLeaf::of_node(state, account.parent)?,
             ballot: ballot.clone(),
             descendant: issue_descendant(sources, &ballot.body)?,
         });

@@ -2,7 +2,7 @@
 
 use protocol::{Hash, KeyPair, Signed, UnixSeconds};
 
-use crate::apply::{Invalid, advance, finish};
+use crate::apply::{Invalid, Keys, Signatures, advance, apply, finish};
 use crate::block::{Block, Body, Header, VERSION};
 use crate::state::State;
 
@@ -16,6 +16,29 @@ pub fn seal(
     round: u64,
     time: UnixSeconds,
     key: &KeyPair,
+) -> Result<(Block, State), Invalid> {
+    let keys = Keys::new(state.chain_id());
+    make(state, body, (round, time), key, Signatures::Check(&keys))
+}
+
+/// [`seal`] for a body whose signatures were all checked when they were taken in.
+pub(crate) fn seal_checked(
+    state: &State,
+    body: Body,
+    moment: (u64, UnixSeconds),
+    key: &KeyPair,
+) -> Result<(Block, State), Invalid> {
+    let sealed = make(state, body, moment, key, Signatures::Checked)?;
+    debug_assert!(apply(state, &sealed.0).as_ref() == Ok(&sealed.1));
+    Ok(sealed)
+}
+
+fn make(
+    state: &State,
+    body: Body,
+    (round, time): (u64, UnixSeconds),
+    key: &KeyPair,
+    signatures: Signatures<'_>,
 ) -> Result<(Block, State), Invalid> {
     let mut header = Header {
         version: VERSION,
@@ -32,7 +55,7 @@ pub fn seal(
         records: count(body.records.len()),
         ballots: count(body.ballots.len()),
     };
-    let next = advance(state, &header, &body)?;
+    let next = advance(state, &header, &body, signatures)?;
     header.state_root = next.root();
     let next = finish(next, &header);
     let header = Signed::new(header, key, &state.chain_id());

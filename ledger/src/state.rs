@@ -1,6 +1,6 @@
 //! The accounts that every full node holds, and the root that each header states over them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::Finality;
@@ -9,9 +9,10 @@ use protocol::{
     SupplyPointId, TariffId, UnixSeconds, canonical,
 };
 
+use crate::accounts::{Account, Accounts, Key};
 use crate::block::Header;
 use crate::evidence::{Conviction, Offence};
-use crate::merkle::{self, Frontier};
+use crate::merkle::{self, Frontier, Way};
 
 /// A node (one gateway) as the chain knows it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -90,12 +91,9 @@ pub struct GrantAccount {
     pub energy_limit_wh: u32,
 }
 
-/// What finality rests on; the first leaf of the state's tree.
+/// What finality rests on; a section of the state's tree by itself.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Totals {
-    /// Number of leaves of the state's tree, this one included: without it a path could be read
-    /// in a tree of another shape.
-    pub leaves: u64,
     /// Number of voters enrolled.
     pub voters: u32,
     /// Height of the newest final block that the chain itself proves; 0 for none.
@@ -132,19 +130,19 @@ pub struct State {
     // Invariant: the headers from `final_height` to `height`.
     pub(crate) open: VecDeque<OpenHeader>,
     /// Nodes by number.
-    pub nodes: BTreeMap<NodeId, NodeAccount>,
+    pub nodes: Accounts<NodeId, NodeAccount>,
     /// Groups by number.
-    pub groups: BTreeMap<GroupId, GroupAccount>,
+    pub groups: Accounts<GroupId, GroupAccount>,
     /// Outlets by number.
-    pub supply_points: BTreeMap<SupplyPointId, SupplyPointAccount>,
+    pub supply_points: Accounts<SupplyPointId, SupplyPointAccount>,
     /// Chargers by pseudonym.
-    pub chargers: BTreeMap<ChargerId, ChargerAccount>,
+    pub chargers: Accounts<ChargerId, ChargerAccount>,
     /// Grants by id.
-    pub grants: BTreeMap<GrantId, GrantAccount>,
+    pub grants: Accounts<GrantId, GrantAccount>,
     /// Hashes of the tariff documents by number.
-    pub tariffs: BTreeMap<TariffId, Hash>,
+    pub tariffs: Accounts<TariffId, Hash>,
     /// Convictions by offence.
-    pub convictions: BTreeMap<Offence, Conviction>,
+    pub convictions: Accounts<Offence, Conviction>,
 }
 
 /// A header that ballots may name.
@@ -181,6 +179,74 @@ impl Leaf {
     pub fn hash(&self) -> Hash {
         merkle::leaf_hash(&canonical(self))
     }
+
+    /// The section of the state's tree that it stands in.
+    fn section(&self) -> usize {
+        match self {
+            Self::Totals(_) => 0,
+            Self::Node(..) => 1,
+            Self::Group(..) => 2,
+            Self::SupplyPoint(..) => 3,
+            Self::Charger(..) => 4,
+            Self::Grant(..) => 5,
+            Self::Tariff(..) => 6,
+            Self::Conviction(..) => 7,
+        }
+    }
+
+    /// Whether `way` leads from this leaf, in its section, to the state's `root`.
+    #[must_use]
+    pub fn is_in(&self, root: &Hash, way: &Way) -> bool {
+        let is_in_section = way
+            .path
+            .len()
+            .checked_sub(SECTION_LEVELS)
+            .filter(|levels| *levels + SECTION_LEVELS <= Way::LONGEST)
+            .is_some_and(|levels| usize::try_from(way.turns >> levels) == Ok(self.section()));
+        is_in_section && way.leads(&self.hash(), root)
+    }
+}
+
+/// Nodes between the state's root and a section.
+const SECTION_LEVELS: usize = 3;
+
+macro_rules! accounts {
+    ($($key:ident $account:ident $leaf:ident),* $(,)?) => {$(
+        impl Account<$key> for $account {
+            type Leaf = Leaf;
+
+            fn leaf(&self, key: $key) -> Leaf {
+                Leaf::$leaf(key, self.clone())
+            }
+        }
+    )*};
+}
+
+accounts! {
+    NodeId NodeAccount Node,
+    GroupId GroupAccount Group,
+    SupplyPointId SupplyPointAccount SupplyPoint,
+    ChargerId ChargerAccount Charger,
+    GrantId GrantAccount Grant,
+    TariffId Hash Tariff,
+    Offence Conviction Conviction,
+}
+
+impl Key for Offence {
+    type Bits = [u8; 13];
+
+    /// Its kind, and its numbers in their order.
+    fn bits(&self) -> Self::Bits {
+        let (kind, who, when) = match self {
+            Self::Parent { group, round } => (0, group.0, *round),
+            Self::Node { node, seq } => (1, node.0, u64::from(*seq)),
+            Self::Voter { group, height } => (2, group.0, *height),
+        };
+        let mut bits = [kind; 13];
+        bits[1..5].copy_from_slice(&who.to_be_bytes());
+        bits[5..].copy_from_slice(&when.to_be_bytes());
+        bits
+    }
 }
 
 impl State {
@@ -200,13 +266,13 @@ impl State {
                 hash: chain_id,
                 time: genesis.time,
             }]),
-            nodes: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            supply_points: BTreeMap::new(),
-            chargers: BTreeMap::new(),
-            grants: BTreeMap::new(),
-            tariffs: BTreeMap::new(),
-            convictions: BTreeMap::new(),
+            nodes: Accounts::default(),
+            groups: Accounts::default(),
+            supply_points: Accounts::default(),
+            chargers: Accounts::default(),
+            grants: Accounts::default(),
+            tariffs: Accounts::default(),
+            convictions: Accounts::default(),
             genesis,
         }
     }
@@ -235,13 +301,6 @@ impl State {
 
     /// The leaves of the state's tree, in order.
     pub fn leaves(&self) -> impl Iterator<Item = Leaf> + '_ {
-        let totals = Totals {
-            leaves: self.leaf_count(),
-            voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
-            final_height: self.final_height,
-            confirmed_height: self.confirmed_height,
-            tariff: self.tariff(),
-        };
         let nodes = self.nodes.iter().map(|(id, a)| Leaf::Node(*id, a.clone()));
         let groups = self
             .groups
@@ -267,7 +326,7 @@ impl State {
             .convictions
             .iter()
             .map(|(offence, c)| Leaf::Conviction(*offence, c.clone()));
-        std::iter::once(Leaf::Totals(totals))
+        std::iter::once(Leaf::Totals(self.totals()))
             .chain(nodes)
             .chain(groups)
             .chain(outlets)
@@ -277,25 +336,56 @@ impl State {
             .chain(convictions)
     }
 
-    fn leaf_count(&self) -> u64 {
-        let accounts = self.nodes.len()
-            + self.groups.len()
-            + self.supply_points.len()
-            + self.chargers.len()
-            + self.grants.len()
-            + self.tariffs.len()
-            + self.convictions.len();
-        u64::try_from(accounts + 1).expect("memory holds fewer than 2^64 accounts")
+    /// What finality rests on.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            voters: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
+            final_height: self.final_height,
+            confirmed_height: self.confirmed_height,
+            tariff: self.tariff(),
+        }
+    }
+
+    /// The roots of the sections; that of the totals is their leaf.
+    fn sections(&self) -> [Hash; 1 << SECTION_LEVELS] {
+        [
+            Leaf::Totals(self.totals()).hash(),
+            self.nodes.root(),
+            self.groups.root(),
+            self.supply_points.root(),
+            self.chargers.root(),
+            self.grants.root(),
+            self.tariffs.root(),
+            self.convictions.root(),
+        ]
     }
 
     /// The root that a header states over this state.
     #[must_use]
     pub fn root(&self) -> Hash {
-        let mut tree = Frontier::default();
-        for leaf in self.leaves() {
-            tree.push(leaf.hash());
+        merkle::root(&self.sections())
+    }
+
+    /// The way from a leaf of this state to its root; `None` where no account has its key.
+    #[must_use]
+    pub fn way(&self, leaf: &Leaf) -> Option<Way> {
+        let mut way = match leaf {
+            Leaf::Totals(_) => Way::default(),
+            Leaf::Node(key, _) => self.nodes.way(key)?,
+            Leaf::Group(key, _) => self.groups.way(key)?,
+            Leaf::SupplyPoint(key, _) => self.supply_points.way(key)?,
+            Leaf::Charger(key, _) => self.chargers.way(key)?,
+            Leaf::Grant(key, _) => self.grants.way(key)?,
+            Leaf::Tariff(key, _) => self.tariffs.way(key)?,
+            Leaf::Conviction(key, _) => self.convictions.way(key)?,
+        };
+        let section = leaf.section();
+        let path = merkle::path(&self.sections(), section)?;
+        for (level, other) in path.into_iter().enumerate() {
+            way.ascend((section >> level) & 1 == 1, other);
         }
-        tree.root()
+        Some(way)
     }
 
     /// The tariff in force; 0 before the first.

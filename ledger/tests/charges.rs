@@ -193,6 +193,58 @@ fn a_charge_the_gateway_doubts_is_held_with_its_reason() {
     assert!(net.billed("HOUSEHOLD").is_empty());
 }
 
+fn release(net: &mut Network, name: &str) {
+    let number = net.node(name).charges().next().expect("it waits").number;
+    let index = net.index(name);
+    net.node_gets(index, node::Input::Release { number });
+    net.settle();
+}
+
+#[test]
+fn a_held_charge_is_billed_when_somebody_releases_it_and_once() {
+    let mut net = Network::new();
+    let mut doubted = net.measure("household", "garage", "HOME-1", wh(1_000));
+    doubted.hold = Some("meter serial changed".to_owned());
+    net.end_charge("household", doubted);
+    net.charge_at("household", "yard", "HOME-1", wh(2_000));
+    net.run_rounds(3);
+    assert_eq!(net.billed("HOUSEHOLD"), [(2_000, 80)]);
+    release(&mut net, "household");
+    release(&mut net, "household");
+    net.crash("household");
+    net.restart("household");
+    net.restore_link("household");
+    net.run_rounds(4);
+    net.assert_settled();
+    assert_eq!(net.billed("HOUSEHOLD"), [(2_000, 80), (1_000, 40)]);
+}
+
+#[test]
+fn a_charge_that_no_profile_can_hold_stays_held() {
+    let mut net = Network::new();
+    let mut endless = net.measure("household", "garage", "HOME-1", wh(1_000));
+    endless.energy = wh(u64::from(u32::MAX) + 1);
+    net.end_charge("household", endless);
+    release(&mut net, "household");
+    let charge = net.node("household").charges().next().expect("it waits");
+    assert!(matches!(charge.stage, node::Stage::Held { .. }));
+}
+
+#[test]
+fn a_released_charge_below_its_outlets_register_is_held_again() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(5_000));
+    net.run_rounds(3);
+    let mut earlier = net.measure("household", "garage", "HOME-1", wh(1_000));
+    earlier.register_start = wh(0);
+    net.end_charge("household", earlier);
+    assert_eq!(net.held("household").len(), 1);
+    release(&mut net, "household");
+    assert_eq!(net.held("household").len(), 2);
+    net.run_rounds(3);
+    assert_eq!(net.billed("HOUSEHOLD"), [(5_000, 200)]);
+}
+
 #[test]
 fn a_node_older_than_the_provider_holds_what_it_has_not_signed() {
     let mut net = Network::new();

@@ -2,9 +2,11 @@
 
 mod support;
 
+use ledger::ReceiptFile;
 use ledger::block::Block;
 use ledger::frame::Frame;
 use ledger::node::{self, Stage, stored_receipts};
+use ledger::provider::stored_proofs;
 use ledger::store::Table;
 use protocol::{Hash, KeyPair, Signed};
 use support::{Network, provider_key, site, tag, wh};
@@ -50,6 +52,17 @@ fn a_member_keeps_headers_and_no_block_and_its_charges_become_final() {
             .expect("a chain")
             .is_headers_only
     );
+}
+
+#[test]
+fn a_member_with_many_charges_in_a_round_has_all_of_them_proven() {
+    let mut net = Network::with_member();
+    for _ in 0..50 {
+        net.charge("member", "FLEET-9", wh(100));
+    }
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(proofs(&net), 50);
 }
 
 #[test]
@@ -101,6 +114,46 @@ fn a_member_knows_its_headers_and_charges_after_a_restart() {
     net.assert_settled();
     let billed = net.billed("FLEET");
     assert_eq!(billed, [(3_000, 120), (500, 20), (700, 28)]);
+}
+
+#[test]
+fn a_member_knows_after_a_restart_what_has_left_its_outbox() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.run_rounds(4);
+    net.assert_settled();
+    net.cut_link("member");
+    net.crash("member");
+    net.restart("member");
+    // Nothing here is older than what the provider has: this one is billed.
+    net.charge("member", "FLEET-9", wh(500));
+    let mut overlapping = net.measure("member", "street", "FLEET-9", wh(100));
+    overlapping.register_start = wh(0);
+    net.end_charge("member", overlapping);
+    net.restore_link("member");
+    net.run_rounds(4);
+    assert_eq!(net.billed("FLEET"), [(3_000, 120), (500, 20)]);
+    let held = net.held("member");
+    assert!(
+        matches!(&held[..], [reason] if reason.contains("register")),
+        "{held:?}"
+    );
+}
+
+#[test]
+fn a_member_holds_what_overlaps_a_charge_that_has_left_its_outbox() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.run_rounds(4);
+    net.crash("member");
+    net.restart("member");
+    let mut overlapping = net.measure("member", "street", "FLEET-9", wh(100));
+    overlapping.register_start = wh(0);
+    net.end_charge("member", overlapping);
+    net.restore_link("member");
+    net.run_rounds(4);
+    assert_eq!(net.held("member").len(), 1);
+    assert_eq!(net.billed("FLEET"), [(3_000, 120)]);
 }
 
 #[test]
@@ -230,10 +283,10 @@ fn a_false_proof_lets_no_charge_go() {
     let mut net = Network::with_member();
     net.charge("member", "FLEET-9", wh(3_000));
     net.tamper = Some(|frame| match frame {
-        Frame::Proof(mut file) => {
-            let last = file.len() - 1;
-            file[last] ^= 1;
-            Some(Frame::Proof(file))
+        Frame::Proof(file) => {
+            let mut read = ReceiptFile::from_bytes(&file).expect("it is whole");
+            read.line.amount += 1;
+            Some(Frame::Proof(read.to_bytes()))
         }
         other => Some(other),
     });
@@ -250,6 +303,30 @@ fn a_false_proof_lets_no_charge_go() {
     net.tamper = None;
     net.charge("household", "HOME-1", wh(10));
     net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(proofs(&net), 1);
+}
+
+#[test]
+fn a_proof_under_a_header_that_the_member_does_not_have_lets_no_charge_go() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.tamper = Some(|frame| match frame {
+        Frame::Header(_) | Frame::Proof(_) => None,
+        other => Some(other),
+    });
+    net.run_rounds(4);
+    let node = net.node("member").id().expect("enrolled");
+    let mut files = Vec::new();
+    stored_proofs(&net.provider.store, node, 0, 1, |file| files.push(file)).expect("whole");
+    let file = files.pop().expect("it is final");
+    assert!(file.verify(Some(&provider_key().public())).is_ok());
+    send_to_node(&mut net, "member", Frame::Proof(file.to_bytes()));
+    assert_eq!(proofs(&net), 0);
+    net.tamper = None;
+    net.cut_link("member");
+    net.restore_link("member");
+    net.run_rounds(2);
     net.assert_settled();
     assert_eq!(proofs(&net), 1);
 }

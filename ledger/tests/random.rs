@@ -5,9 +5,9 @@ mod support;
 
 use ledger::frame::{Frame, Submission};
 use ledger::node::Stage;
-use ledger::provider;
+use ledger::{State, apply, provider};
 use proptest::prelude::*;
-use protocol::Signed;
+use protocol::{Signed, canonical, decode};
 use support::{Network, wh};
 
 #[derive(Clone, Debug)]
@@ -168,6 +168,21 @@ fn billed_and_held(net: &Network) -> u64 {
     billed + waiting("household") + waiting("fleet")
 }
 
+/// Each state along the chain has the root that comes out when nothing of it was hashed before, and
+/// was not changed by what was applied after it.
+fn assert_roots_by_definition(net: &Network) {
+    let mut states = vec![State::new(net.genesis.clone())];
+    for block in net.blocks() {
+        let next = apply(&states[states.len() - 1], &block).expect("a sealed block");
+        assert_eq!(next.root(), block.header.body.state_root);
+        states.push(next);
+    }
+    for state in &states {
+        let anew: State = decode(&canonical(state)).expect("it was written so");
+        assert_eq!(anew.root(), state.root(), "height {}", state.height);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
@@ -188,8 +203,14 @@ proptest! {
                 prop_assert!(matches!(charge.stage, Stage::Held { .. }), "{:?}", charge.stage);
             }
             prop_assert!(net.node(gateway.name).state() == Some(net.provider().state()));
+            // Many days may pass: some of them needed a voter to be dormant.
+            for file in net.receipts(gateway.name) {
+                let verified = file.verify(Some(&net.genesis.provider_key));
+                prop_assert!(verified.is_ok(), "{verified:?}");
+            }
         }
         prop_assert_eq!(billed_and_held(&net), metered);
+        assert_roots_by_definition(&net);
         let state = net.provider().state();
         let in_chain: u64 = state.groups.values().map(|group| group.energy.0).sum();
         let given: u64 = state.supply_points.values().map(|outlet| outlet.energy.0).sum();

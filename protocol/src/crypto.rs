@@ -157,7 +157,7 @@ impl PublicKey {
     /// # Errors
     /// `SignatureError::WeakKey`
     pub fn check(&self) -> Result<(), SignatureError> {
-        self.verifying_key().map(|_| ())
+        self.verifier().map(|_| ())
     }
 
     /// Strict verification of `signature` over `body`.
@@ -174,19 +174,43 @@ impl PublicKey {
         body: &[u8],
         signature: &Signature,
     ) -> Result<(), SignatureError> {
-        let digest = domain.digest(chain_id, body);
-        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        self.verifying_key()?
-            .verify_strict(&digest.0, &signature)
-            .map_err(|_| SignatureError::Mismatch)
+        self.verifier()?.verify(domain, chain_id, body, signature)
     }
 
-    fn verifying_key(&self) -> Result<VerifyingKey, SignatureError> {
+    /// The key, read and checked once for many signatures.
+    ///
+    /// # Errors
+    /// `WeakKey`
+    pub fn verifier(&self) -> Result<Verifier, SignatureError> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| SignatureError::WeakKey)?;
         if key.is_weak() {
             return Err(SignatureError::WeakKey);
         }
-        Ok(key)
+        Ok(Verifier(key))
+    }
+}
+
+/// A public key as a point of the curve. To find that takes a tenth of a signature check.
+#[derive(Clone, Debug)]
+pub struct Verifier(VerifyingKey);
+
+impl Verifier {
+    /// Strict verification of `signature` over `body`, as [`PublicKey::verify`] does it.
+    ///
+    /// # Errors
+    /// `Mismatch`
+    pub fn verify(
+        &self,
+        domain: Domain,
+        chain_id: &Hash,
+        body: &[u8],
+        signature: &Signature,
+    ) -> Result<(), SignatureError> {
+        let digest = domain.digest(chain_id, body);
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        self.0
+            .verify_strict(&digest.0, &signature)
+            .map_err(|_| SignatureError::Mismatch)
     }
 }
 

@@ -16,18 +16,7 @@ pub const ID_TAG_MAX_CHARS_V16: usize = 20;
 /// A billing identity: OCPP 1.6 `idTag`, 2.x `idToken`; also `parentIdTag` and groupId.
 ///
 /// Case-insensitive, so it is kept in upper case. `Debug` hides it: an idTag names a person.
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    BorshSerialize,
-    BorshDeserialize,
-    Serialize,
-    Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdTag(String);
 
@@ -51,6 +40,17 @@ impl IdTag {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Only the one form that is written is read: upper case, of what an idTag may hold.
+impl BorshDeserialize for IdTag {
+    fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
+        let text = String::deserialize_reader(reader)?;
+        match Self::parse(&text) {
+            Ok(id_tag) if id_tag.0 == text => Ok(id_tag),
+            _ => Err(std::io::Error::other("not the canonical form of an idTag")),
+        }
     }
 }
 
@@ -200,6 +200,7 @@ impl ChargerId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signed::{canonical, decode};
 
     #[test]
     fn an_id_tag_is_the_same_in_either_case() {
@@ -214,6 +215,16 @@ mod tests {
             Err(IdTagError::Length { length: 256 })
         );
         assert_eq!(IdTag::parse("tab\t"), Err(IdTagError::Character));
+    }
+
+    #[test]
+    fn canonical_bytes_of_an_id_tag_have_one_form() {
+        let id_tag = IdTag::parse("FLEET-1").expect("printable ASCII");
+        assert_eq!(decode(&canonical(&id_tag)), Ok(id_tag));
+        for other in ["fleet-1", "tab\t", ""] {
+            let bytes = canonical(&other.to_owned());
+            assert!(decode::<IdTag>(&bytes).is_err(), "{other:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::crypto::{Domain, Hash, KeyPair, PublicKey, Signature, SignatureError};
+use crate::crypto::{Domain, Hash, KeyPair, PublicKey, Signature, SignatureError, Verifier};
 
 /// A body that is signed for exactly one purpose.
 pub trait Signable: BorshSerialize + BorshDeserialize {
@@ -36,6 +36,14 @@ impl<T: Signable> Signed<T> {
     /// # Errors
     /// `WeakKey` or `Mismatch`.
     pub fn verify(&self, key: &PublicKey, chain_id: &Hash) -> Result<(), SignatureError> {
+        key.verify(T::DOMAIN, chain_id, &canonical(&self.body), &self.signature)
+    }
+
+    /// The same with a key that was read before.
+    ///
+    /// # Errors
+    /// `Mismatch`.
+    pub fn verify_with(&self, key: &Verifier, chain_id: &Hash) -> Result<(), SignatureError> {
         key.verify(T::DOMAIN, chain_id, &canonical(&self.body), &self.signature)
     }
 

@@ -93,11 +93,12 @@ pub(crate) struct Convictions {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Convicted {
     pub(crate) node: NodeId,
-    /// The group whose parent the node was.
+    /// The group for which it sealed or voted, where it is convicted of that.
     pub(crate) group_id: Option<IdTag>,
-    pub(crate) round: u64,
-    /// What it did, for people.
+    /// Of what, for people.
     pub(crate) offence: String,
+    /// What the evidence shows, for people.
+    pub(crate) proof: String,
     /// Height and hash of the header that records the evidence.
     pub(crate) height: u64,
     pub(crate) header: Hash,

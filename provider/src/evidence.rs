@@ -50,20 +50,21 @@ async fn look(engine: &Engine<Provider>) -> Result<Vec<Found>, EvidenceError> {
         .look(move |provider, _| {
             let convictions = provider.state().convictions.iter();
             let found = convictions.map(|(offence, conviction)| {
-                let Offence::ForgedProfile { group, .. } = offence;
-                let mut groups = provider.registry().groups();
-                let name = groups.find(|(_, number)| number == group);
-                (
-                    *offence,
-                    conviction.clone(),
-                    name.map(|(name, _)| name.clone()),
-                )
+                (*offence, conviction.clone(), group_of(provider, offence))
             });
             // Whoever asked may have gone away.
             let _ = sender.send(found.collect());
         })
         .map_err(|_| EvidenceError::Stopping)?;
     seen.await.map_err(|_| EvidenceError::Stopping)
+}
+
+/// The name of the group for which somebody sealed or voted.
+fn group_of(provider: &Provider, offence: &Offence) -> Option<IdTag> {
+    let (Offence::Parent { group, .. } | Offence::Voter { group, .. }) = offence else {
+        return None;
+    };
+    provider.registry().group_id(*group).cloned()
 }
 
 fn convicted(
@@ -76,12 +77,11 @@ fn convicted(
         let bytes = canonical(*evidence);
         Hash::of(&bytes) == conviction.evidence
     })?;
-    let Offence::ForgedProfile { round, .. } = offence;
     Some(Convicted {
         node: conviction.node,
         group_id,
-        round,
         offence: offence.to_string(),
+        proof: evidence.in_words().to_owned(),
         height: conviction.height,
         header: block.header.hash(),
         evidence: hex::encode(canonical(evidence)),
@@ -107,8 +107,8 @@ pub(crate) fn lines(convictions: &Convictions) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "block {} ({header})  node {}  {group}  {}",
-            convicted.height, convicted.node, convicted.offence
+            "block {} ({header})  node {}  {group}  {}: {}",
+            convicted.height, convicted.node, convicted.offence, convicted.proof
         );
     }
     text

@@ -330,6 +330,14 @@ impl Server {
         http::post(&url, None, &json!({"idTag": id_tag}))
     }
 
+    /// Releases a held charge; `None` where nobody answers.
+    #[must_use]
+    pub fn release(&self, number: u64) -> Option<Answer> {
+        let address = self.addresses.get("{api}")?;
+        let url = format!("http://{address}/v1/outbox/{number}/release");
+        http::post(&url, None, &json!({}))
+    }
+
     /// Waits until a meter shows that much.
     ///
     /// # Panics

@@ -1,12 +1,15 @@
 //! The project's own commands, run as `cargo xtask …`.
 //!
 //! They need Rust and Git; what else a step needs it installs below `target`, or it says what is
-//! missing and how to get it. `test` is what CI runs, `prove` the runs that take too long for that.
+//! missing and how to get it. `test` is what CI runs, `prove` the runs that take too long for that,
+//! `bench` what the rules cost, `record` shows the demo to those who only read the README.
 
+mod bench;
 mod command;
 mod licences;
 mod peers;
 mod prove;
+mod record;
 mod steps;
 mod test;
 mod workspace;
@@ -22,12 +25,18 @@ enum Task {
     Test,
     /// The heavy runs: many kills at random points, and an hour of charging
     Prove(prove::Settings),
+    /// What the rules cost, beside their limits
+    Bench(bench::Settings),
+    /// Films the demo for the README: docs/demo.svg
+    Record,
 }
 
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => test::run(),
         Task::Prove(settings) => prove::run(&settings),
+        Task::Bench(settings) => bench::run(&settings),
+        Task::Record => record::run(),
     };
     let Err(failure) = outcome else {
         return ExitCode::SUCCESS;

@@ -58,6 +58,8 @@ impl Scene {
             witnesses: 8,
             currency: "EUR".to_owned(),
             test: true,
+            dormancy_s: Genesis::DORMANCY_S,
+            dispute_period_s: Genesis::DISPUTE_PERIOD_S,
         };
         let tariff = FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff");
         let mut provider = Provider::load(key, genesis, tariff, &store).expect("a new chain");

@@ -2,14 +2,18 @@
 
 use protocol::Signed;
 
-use super::{Invalid, parent_key, sorted};
+use super::{Invalid, Keys, Signatures, parent_key, sorted};
 use crate::block::Ballot;
 use crate::state::State;
 
-pub(super) fn apply_ballots(state: &mut State, ballots: &[Signed<Ballot>]) -> Result<(), Invalid> {
+pub(super) fn apply_ballots(
+    state: &mut State,
+    ballots: &[Signed<Ballot>],
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
     sorted(ballots, |signed| signed.body.voter, "ballots")?;
     for signed in ballots {
-        check_ballot(state, signed)?;
+        check(state, signed, signatures)?;
         let time = state.time;
         let voter = state.groups.get_mut(&signed.body.voter);
         let voter = voter.ok_or(Invalid::Ballot(signed.body.voter))?;
@@ -24,6 +28,24 @@ pub(super) fn apply_ballots(state: &mut State, ballots: &[Signed<Ballot>]) -> Re
 /// # Errors
 /// `Ballot` or `Signature`.
 pub fn check_ballot(state: &State, signed: &Signed<Ballot>) -> Result<(), Invalid> {
+    check(
+        state,
+        signed,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
+}
+
+/// Whether a ballot whose signature was checked is for an open header of this chain, and newer than
+/// its voter's last.
+pub(crate) fn is_ballot_open(state: &State, signed: &Signed<Ballot>) -> bool {
+    check(state, signed, Signatures::Checked).is_ok()
+}
+
+fn check(
+    state: &State,
+    signed: &Signed<Ballot>,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
     let ballot = &signed.body;
     let voter = state.groups.get(&ballot.voter);
     let news = voter.is_some_and(|account| ballot.height > account.voted_height);
@@ -31,7 +53,7 @@ pub fn check_ballot(state: &State, signed: &Signed<Ballot>) -> Result<(), Invali
         return Err(Invalid::Ballot(ballot.voter));
     }
     let key = parent_key(state, ballot.voter).ok_or(Invalid::Ballot(ballot.voter))?;
-    signed
-        .verify(&key, &state.chain_id())
+    signatures
+        .check(signed, &key)
         .map_err(|_| Invalid::Signature("a ballot"))
 }

@@ -2,11 +2,15 @@
 
 use protocol::{ChargerId, SignedProfile, UnixSeconds};
 
-use super::{ChargeFault, Invalid, sorted};
+use super::{ChargeFault, Invalid, Keys, Signatures, sorted};
 use crate::block::ChargeLine;
 use crate::state::{GrantAccount, State};
 
-pub(super) fn apply_charges(state: &mut State, charges: &[ChargeLine]) -> Result<(), Invalid> {
+pub(super) fn apply_charges(
+    state: &mut State,
+    charges: &[ChargeLine],
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
     sorted(charges, |line| line.profile.body.sort_key(), "charges")?;
     // A node's profiles follow each other by number, whoever charged.
     let mut in_turn: Vec<&ChargeLine> = charges.iter().collect();
@@ -21,7 +25,7 @@ pub(super) fn apply_charges(state: &mut State, charges: &[ChargeLine]) -> Result
         if line.tariff != state.tariff() || line.tariff.0 == 0 {
             return Err(fault(ChargeFault::Tariff));
         }
-        check_profile(state, &line.profile).map_err(fault)?;
+        check(state, &line.profile, signatures).map_err(fault)?;
         book(state, line);
     }
     Ok(())
@@ -32,6 +36,18 @@ pub(super) fn apply_charges(state: &mut State, charges: &[ChargeLine]) -> Result
 /// # Errors
 /// The first rule it breaks.
 pub fn check_profile(state: &State, profile: &SignedProfile) -> Result<(), ChargeFault> {
+    check(
+        state,
+        profile,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
+}
+
+fn check(
+    state: &State,
+    profile: &SignedProfile,
+    signatures: Signatures<'_>,
+) -> Result<(), ChargeFault> {
     let body = &profile.body;
     let node = state.nodes.get(&body.node).ok_or(ChargeFault::Node)?;
     if node.last_seq.checked_add(1) != Some(body.seq) {
@@ -41,8 +57,8 @@ pub fn check_profile(state: &State, profile: &SignedProfile) -> Result<(), Charg
         return Err(ChargeFault::Previous);
     }
     check_content(state, profile)?;
-    profile
-        .verify(&node.key, &state.chain_id())
+    signatures
+        .check(profile, &node.key)
         .map_err(|_| ChargeFault::Signature)
 }
 

@@ -6,6 +6,7 @@ mod charges;
 mod group_blocks;
 mod header;
 mod records;
+mod signatures;
 
 use protocol::{GroupId, Hash, NodeId, PublicKey};
 
@@ -18,9 +19,11 @@ pub use charges::{check_content, check_profile};
 pub use group_blocks::check_group_block;
 pub use records::check_grant;
 
+pub(crate) use ballots::is_ballot_open;
 pub(crate) use charges::book;
 pub(crate) use header::Edge;
-pub(crate) use records::{apply_record, grant_account};
+pub(crate) use records::{apply_record, check_granted, grant_account};
+pub(crate) use signatures::{Keys, Signatures};
 
 use ballots::apply_ballots;
 use charges::apply_charges;
@@ -138,7 +141,8 @@ pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
     Edge::of(state).check_next(&block.header)?;
     check_counts(header, &block.body)?;
     check_round(state, header, &block.body)?;
-    let next = advance(state, header, &block.body)?;
+    let keys = Keys::new(state.chain_id());
+    let next = advance(state, header, &block.body, Signatures::Check(&keys))?;
     if next.root() != header.state_root {
         return Err(Invalid::Mismatch("state root"));
     }
@@ -147,7 +151,12 @@ pub fn apply(state: &State, block: &Block) -> Result<State, Invalid> {
 
 /// The state after `body`, all but the header's own hash. `header`'s roots are not read, so the
 /// provider uses this to find them.
-pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<State, Invalid> {
+pub(crate) fn advance(
+    state: &State,
+    header: &Header,
+    body: &Body,
+    signatures: Signatures<'_>,
+) -> Result<State, Invalid> {
     if state.groups.is_empty() && !body.charges.is_empty() {
         return Err(Invalid::NoVoters);
     }
@@ -156,11 +165,11 @@ pub(crate) fn advance(state: &State, header: &Header, body: &Body) -> Result<Sta
     next.round = header.round;
     next.time = header.time;
     for record in &body.records {
-        apply_record(&mut next, record)?;
+        apply_record(&mut next, record, signatures)?;
     }
-    check_group_blocks(&mut next, body)?;
-    apply_charges(&mut next, &body.charges)?;
-    apply_ballots(&mut next, &body.ballots)?;
+    check_group_blocks(&mut next, body, signatures)?;
+    apply_charges(&mut next, &body.charges, signatures)?;
+    apply_ballots(&mut next, &body.ballots, signatures)?;
     // After the charges: whether one is valid must not hang on how late its block is sealed.
     drop_old_grants(&mut next);
     // The new header is open, too; its hash is filled in when it is known.

@@ -5,14 +5,18 @@ use protocol::{
     TariffId, canonical,
 };
 
-use super::{Invalid, parent_key};
+use super::{Invalid, Keys, Signatures, parent_key};
 use crate::block::Record;
 use crate::evidence::{Conviction, Evidence};
 use crate::state::{
     ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
 };
 
-pub(crate) fn apply_record(state: &mut State, record: &Record) -> Result<(), Invalid> {
+pub(crate) fn apply_record(
+    state: &mut State,
+    record: &Record,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
     match record {
         Record::Tariff { id, document } => enrol_tariff(state, *id, document),
         Record::EnrolNode { node, key } => enrol_node(state, *node, *key),
@@ -24,7 +28,7 @@ pub(crate) fn apply_record(state: &mut State, record: &Record) -> Result<(), Inv
             meter,
         } => enrol_supply_point(state, *supply_point, *node, *owner, *meter),
         Record::RegisterCharger { charger, group } => register_charger(state, *charger, *group),
-        Record::Grant(grant) => add_grant(state, grant),
+        Record::Grant(grant) => add_grant(state, grant, signatures),
         Record::Evidence(evidence) => convict(state, evidence),
     }
 }
@@ -117,8 +121,12 @@ fn register_charger(state: &mut State, charger: ChargerId, group: GroupId) -> Re
     Ok(())
 }
 
-fn add_grant(state: &mut State, grant: &SignedGrant) -> Result<(), Invalid> {
-    check_grant(state, grant)?;
+fn add_grant(
+    state: &mut State,
+    grant: &SignedGrant,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
+    check(state, grant, signatures)?;
     if state.grants.contains_key(&grant.body.id()) {
         return Err(Invalid::Taken("the grant"));
     }
@@ -154,13 +162,26 @@ pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
 /// # Errors
 /// `Unknown` or `Signature`.
 pub fn check_grant(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
+    check(
+        state,
+        grant,
+        Signatures::Check(&Keys::new(state.chain_id())),
+    )
+}
+
+/// Whether a grant whose signature was checked is for a charger of its group.
+pub(crate) fn check_granted(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
+    check(state, grant, Signatures::Checked)
+}
+
+fn check(state: &State, grant: &SignedGrant, signatures: Signatures<'_>) -> Result<(), Invalid> {
     let body = &grant.body;
     let charger = state.chargers.get(&body.charger);
     if charger.is_none_or(|account| account.group != body.group) {
         return Err(Invalid::Unknown("the grant's charger"));
     }
     let key = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
-    grant
-        .verify(&key, &state.chain_id())
+    signatures
+        .check(grant, &key)
         .map_err(|_| Invalid::Signature("a grant"))
 }

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{DecodeError, Genesis, PublicKey, canonical, decode};
 
-use super::ForgedCharge;
+use super::{BrokenReceipt, ForgedCharge, TwoHeaders};
 
 /// First bytes of every evidence file; the last of them is the format's version.
 const MAGIC: &[u8; 8] = b"CHARGEE\x01";
@@ -25,6 +25,10 @@ pub struct EvidenceFile {
 pub enum Exhibit {
     /// A sealed charge that its node did not sign.
     ForgedCharge(Box<ForgedCharge>),
+    /// A receipt that was not honoured in its round.
+    BrokenReceipt(Box<BrokenReceipt>),
+    /// Two headers for one height.
+    TwoHeaders(Box<TwoHeaders>),
 }
 
 /// Why an evidence file proves nothing.
@@ -43,8 +47,8 @@ pub enum NotProven {
         /// The evidence's.
         found: PublicKey,
     },
-    /// A header that the provider did not sign.
-    #[error("the provider did not sign the block that it is accused of")]
+    /// A header or receipt that the provider did not sign.
+    #[error("the provider did not sign what it is accused of")]
     Signature,
     /// The charge is not in the block.
     #[error("the charge shown is not in the block shown")]
@@ -55,6 +59,12 @@ pub enum NotProven {
     /// The node signed the charge.
     #[error("the charge is genuine: its node signed it")]
     Genuine,
+    /// The blocks shown do not break the receipt shown.
+    #[error("the blocks shown do not break the promise shown")]
+    Kept,
+    /// The headers shown do not contradict each other.
+    #[error("the headers shown are one and the same, or of different heights")]
+    OneHeader,
 }
 
 impl EvidenceFile {
@@ -85,6 +95,8 @@ impl EvidenceFile {
         }
         match &self.exhibit {
             Exhibit::ForgedCharge(forged) => forged.check(&self.genesis),
+            Exhibit::BrokenReceipt(broken) => broken.check(&self.genesis),
+            Exhibit::TwoHeaders(two) => two.check(&self.genesis),
         }
     }
 }

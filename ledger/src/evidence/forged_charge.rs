@@ -6,7 +6,7 @@ use protocol::{Genesis, Hash, NodeId, Signed, canonical};
 use super::NotProven;
 use crate::block::{Block, ChargeLine, Header};
 use crate::merkle;
-use crate::receipt_file::{Anchor, StateLeaf, StateTree, is_in_block};
+use crate::receipt_file::{Anchor, StateLeaf, is_in_block};
 use crate::state::{Leaf, State};
 
 /// A header, one of its charges, and the key of the node that should have signed it: about 2 KiB.
@@ -40,15 +40,14 @@ impl ForgedCharge {
             line.profile.body.node == node && line.profile.verify(&account.key, &chain_id).is_err()
         };
         let index = block.body.charges.iter().position(is_forged)?;
-        let tree = StateTree::of(state);
         Some(Self {
             header: block.header.clone(),
             line: block.body.charges[index].clone(),
             index: u32::try_from(index).ok()?,
             path: merkle::path(&block.body.charge_leaves(), index)?,
             sections: block.body.section_roots(),
-            before: tree.anchor(header)?,
-            node: tree.leaf(|leaf| matches!(leaf, Leaf::Node(id, _) if *id == node))?,
+            before: Anchor::of(header, state)?,
+            node: StateLeaf::of_node(state, node)?,
         })
     }
 

@@ -5,9 +5,9 @@ use protocol::{Genesis, GroupId, Hash, Signed, UnixMillis};
 
 use super::{Event, Node, disk};
 use crate::apply::{ChargeFault, Invalid, apply};
-use crate::block::{Ballot, Block};
-use crate::evidence::{EvidenceFile, Exhibit, ForgedCharge};
-use crate::frame::Frame;
+use crate::block::{Ballot, Block, Header};
+use crate::evidence::{BrokenReceipt, Exhibit, ForgedCharge};
+use crate::frame::{Frame, Witnessed};
 use crate::history::History;
 use crate::receipt_file;
 use crate::state::State;
@@ -31,8 +31,6 @@ pub(super) struct Blocks {
     // What the provider said last about the height of its newest block.
     pub(super) tip: u64,
     pub(super) vote: Option<Vote>,
-    // Why nothing is built on this chain any more, where the provider broke a rule.
-    pub(super) stopped: Option<String>,
 }
 
 impl Blocks {
@@ -42,7 +40,6 @@ impl Blocks {
             history: History::default(),
             tip: 0,
             vote: None,
-            stopped: None,
         }
     }
 
@@ -86,14 +83,14 @@ impl Blocks {
             line.profile.body.node == node && line.profile.body.seq == seq
         };
         let index = block.body.charges.iter().position(is_it)?;
-        let finality = self.history.finality(height)?;
+        let finality = self.history.finality(height, &self.state)?;
         let file = receipt_file::issue(&self.state.genesis, block, index, finality)?;
         Some(file.to_bytes())
     }
 
     /// What proves in few bytes that `block`, the next one, is `invalid`; `None` where only the
     /// whole block does.
-    fn evidence(&self, block: &Block, invalid: &Invalid) -> Option<EvidenceFile> {
+    fn exhibit(&self, block: &Block, invalid: &Invalid) -> Option<Exhibit> {
         let Invalid::Charge {
             node,
             fault: ChargeFault::Signature,
@@ -104,22 +101,28 @@ impl Blocks {
         };
         let before = (&self.history.newest()?.header, &self.state);
         let forged = ForgedCharge::find(block, before, *node)?;
-        Some(EvidenceFile {
-            genesis: self.state.genesis.clone(),
-            exhibit: Exhibit::ForgedCharge(Box::new(forged)),
-        })
+        Some(Exhibit::ForgedCharge(Box::new(forged)))
+    }
+
+    /// The header at `height`, where it is one of the newest.
+    pub(super) fn header(&self, height: u64) -> Option<&Signed<Header>> {
+        Some(&self.history.block(height)?.header)
     }
 }
 
 impl Node {
     pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
         let height = block.header.body.height;
-        let Some(chain) = self.kept.blocks_mut() else {
+        let Some(chain) = self.kept.blocks() else {
             // Sent before the provider knew that this node keeps headers.
             self.header(now, block.header);
             return;
         };
-        if chain.stopped.is_some() || height <= chain.state.height {
+        if self.stopped.is_some() {
+            return;
+        }
+        if height <= chain.state.height {
+            self.compare(&block.header);
             return;
         }
         if height > chain.state.height + 1 {
@@ -144,13 +147,8 @@ impl Node {
             header.round,
             self.kept.blocks().and_then(|c| c.history.newest()),
         );
-        for profile in broken {
-            let height = header.height;
-            self.notify(Event::BrokenReceipt { height, profile });
-            let chain = self.kept.blocks_mut().expect("it is there");
-            let reason =
-                format!("block {height} lacks a charge that the provider gave a receipt for");
-            chain.stopped.get_or_insert(reason);
+        for promised in broken {
+            self.broken(header.height, &promised);
         }
         self.release_final();
         self.judge_early_bills();
@@ -160,32 +158,45 @@ impl Node {
 
     /// Keeps what breaks the rules and builds on nothing after it.
     fn reject(&mut self, block: &Block, invalid: &Invalid) {
-        let chain = self.kept.blocks_mut().expect("a block was applied to it");
-        let provider = chain.state.genesis.provider_key;
-        if block
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
+        let genesis = &chain.state.genesis;
+        let signed = block
             .header
-            .verify(&provider, &chain.state.chain_id())
-            .is_err()
-        {
+            .verify(&genesis.provider_key, &genesis.chain_id());
+        if signed.is_err() {
             // Not the provider's: it proves nothing and stops nothing.
             return;
         }
         let height = block.header.body.height;
         let reason = invalid.to_string();
-        let evidence = chain.evidence(block, invalid).map(|file| file.to_bytes());
-        let stopped = format!("block {height} is invalid: {reason}");
+        let exhibit = chain.exhibit(block, invalid);
         self.persist(disk::proof(block));
-        self.persist(disk::stopped(&stopped));
-        if let Some(file) = &evidence {
-            self.persist(disk::evidence(height, file));
-        }
-        self.kept
-            .blocks_mut()
-            .expect("a block was applied to it")
-            .stopped = Some(stopped);
+        let evidence = self.stop(
+            height,
+            format!("block {height} is invalid: {reason}"),
+            exhibit,
+        );
         self.notify(Event::InvalidBlock {
             height,
             reason,
+            evidence,
+        });
+    }
+
+    /// The newest block, at `height`, breaks a promise.
+    fn broken(&mut self, height: u64, promised: &Witnessed) {
+        let exhibit = self.kept.blocks().and_then(|chain| {
+            let previous = &chain.history.block(height.checked_sub(1)?)?.header;
+            let broken = BrokenReceipt::find(previous, chain.history.newest()?, promised)?;
+            Some(Exhibit::BrokenReceipt(Box::new(broken)))
+        });
+        let reason = format!("block {height} lacks a charge that the provider gave a receipt for");
+        let evidence = self.stop(height, reason, exhibit);
+        self.notify(Event::BrokenReceipt {
+            height,
+            profile: promised.profile.hash(),
             evidence,
         });
     }
@@ -254,7 +265,7 @@ impl Node {
         let is_newest = state.height > 0 && state.height == chain.tip;
         let is_ahead = state.time.0 > now.seconds().0.saturating_add(CLOCK_TOLERANCE_S);
         let is_voter = state.votes_of(id).next().is_some();
-        if chain.stopped.is_some() || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
+        if self.stopped.is_some() || !is_newest || is_ahead || !is_voter || !chain.extends_vote() {
             return;
         }
         let vote = Vote {

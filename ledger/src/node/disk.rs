@@ -209,6 +209,7 @@ impl Node {
             key,
             config,
             kept,
+            stopped: store.get(NODE, STOPPED_KEY)?,
             id,
             is_linked: false,
             known: Known::restore(store.all(CHARGERS)?),
@@ -245,7 +246,6 @@ fn stored_blocks(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blo
         blocks.replay(block, is_ours, needed);
     })?;
     blocks.vote = store.get(NODE, VOTE_KEY)?;
-    blocks.stopped = store.get(NODE, STOPPED_KEY)?;
     Ok(blocks)
 }
 

@@ -16,12 +16,13 @@ use crate::apply::{Edge, Invalid};
 use crate::block::Header;
 use crate::merkle::{self, Frontier};
 use crate::receipt_file::ReceiptFile;
+use crate::state::State;
 
 /// Verified headers.
 #[derive(Debug)]
 pub(super) struct Headers {
     pub(super) genesis: Genesis,
-    newest: Option<Header>,
+    newest: Option<Signed<Header>>,
     log: Frontier,
     // Leaf hashes of all headers.
     leaves: Vec<Hash>,
@@ -50,7 +51,7 @@ impl Headers {
     /// then ends before it and is fetched again.
     pub(super) fn replay(&mut self, header: &Signed<Header>) {
         if self.check_next(header).is_ok() {
-            self.append(&header.body);
+            self.append(header.clone());
         }
     }
 
@@ -63,11 +64,18 @@ impl Headers {
     }
 
     pub(super) fn height(&self) -> u64 {
-        self.newest.as_ref().map_or(0, |header| header.height)
+        self.newest.as_ref().map_or(0, |header| header.body.height)
     }
 
     pub(super) fn round(&self) -> u64 {
-        self.newest.as_ref().map_or(0, |header| header.round)
+        self.newest.as_ref().map_or(0, |header| header.body.round)
+    }
+
+    /// The header at `height`, where it is the newest.
+    pub(super) fn header(&self, height: u64) -> Option<&Signed<Header>> {
+        self.newest
+            .as_ref()
+            .filter(|header| header.body.height == height)
     }
 
     pub(super) fn tip(&self) -> u64 {
@@ -95,8 +103,11 @@ impl Headers {
             chain_id,
             is_headers_only: true,
             height: self.height(),
-            tip: self.newest.as_ref().map_or(chain_id, Header::hash),
-            state_root: self.newest.as_ref().map_or(Hash::ZERO, |h| h.state_root),
+            tip: self.newest.as_ref().map_or(chain_id, Signed::hash),
+            state_root: self.newest.as_ref().map_or_else(
+                || State::new(self.genesis.clone()).root(),
+                |header| header.body.state_root,
+            ),
             final_height: self.proven,
         }
     }
@@ -106,20 +117,20 @@ impl Headers {
         let edge = Edge {
             genesis: &self.genesis,
             height: self.height(),
-            tip: newest.map_or_else(|| self.genesis.chain_id(), Header::hash),
+            tip: newest.map_or_else(|| self.genesis.chain_id(), Signed::hash),
             round: self.round(),
-            time: newest.map_or(self.genesis.time, |header| header.time),
+            time: newest.map_or(self.genesis.time, |header| header.body.time),
             log: &self.log,
         };
         edge.check_next(header)
     }
 
-    fn append(&mut self, header: &Header) {
+    fn append(&mut self, header: Signed<Header>) {
         let leaf = merkle::leaf_hash(&header.hash().0);
         self.leaves.push(leaf);
         self.log.push(leaf);
-        self.tip = self.tip.max(header.height);
-        self.newest = Some(header.clone());
+        self.tip = self.tip.max(header.body.height);
+        self.newest = Some(header);
     }
 }
 
@@ -134,17 +145,20 @@ impl Node {
             }
             return;
         };
+        if self.stopped.is_some() {
+            return;
+        }
         if height <= headers.height() {
+            self.compare(&header);
             return;
         }
         if height > headers.height() + 1 {
             self.catch_up(height);
             return;
         }
-        // What does not follow is not kept. It proves nothing against the provider: it may be
-        // anybody's, and a second header for a height is for the full nodes to show.
+        // What does not follow is not kept. It may be anybody's, and proves nothing in few bytes.
         if headers.check_next(&header).is_ok() {
-            headers.append(&header.body);
+            headers.append(header.clone());
             self.persist(disk::header(&header));
             self.ask_for_proofs();
             self.submit(now);
@@ -160,6 +174,16 @@ impl Node {
         if let Some(oldest) = self.outbox.oldest_unproven(headers.round(), taken_in) {
             let after = oldest.saturating_sub(1);
             self.call(Pending::Proof, Request::GetProof(GetProof { after }));
+        }
+    }
+
+    /// All proofs for a question about the charges after number `after` are here. There may be more
+    /// than come at once; asking again where none came would never end.
+    pub(super) fn proofs_came(&mut self, after: u32) {
+        let round = self.kept.headers().map(Headers::round);
+        let oldest = round.and_then(|round| self.outbox.oldest_promised(round));
+        if oldest.is_some_and(|oldest| oldest > after.saturating_add(1)) {
+            self.ask_for_proofs();
         }
     }
 

@@ -1,6 +1,6 @@
 //! Charges that wait for somebody to look at them, and why.
 
-use protocol::IdTag;
+use protocol::{IdTag, UnixMillis};
 
 use super::outbox::{Charge, Stage, numbers};
 use super::{Event, MeasuredCharge, Node};
@@ -23,6 +23,22 @@ impl Node {
                 self.hold(number, reason);
             }
         }
+    }
+
+    /// Somebody looked at a held charge, and lets it be billed as it was measured. It gets its number
+    /// now; a rule of the chain that it breaks holds it again.
+    pub(super) fn release(&mut self, now: UnixMillis, number: u64) {
+        let Some(charge) = self.outbox.charges.get(&number) else {
+            return;
+        };
+        let is_held = matches!(charge.stage, Stage::Held { .. });
+        if !is_held || unbillable(&charge.measured).is_some() {
+            return;
+        }
+        let outlet = charge.measured.outlet.clone();
+        self.set_stage(number, Stage::Measured);
+        self.notify(Event::Released { outlet });
+        self.submit(now);
     }
 
     /// Sets a charge aside until somebody looked at it.

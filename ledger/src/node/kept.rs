@@ -123,12 +123,6 @@ impl Node {
         self.kept.progress()
     }
 
-    /// Why this node builds on its chain no more, where the provider broke a rule.
-    #[must_use]
-    pub fn stopped(&self) -> Option<&str> {
-        self.kept.blocks()?.stopped.as_deref()
-    }
-
     pub(super) fn chain_id(&self) -> Option<Hash> {
         self.kept.genesis().map(Genesis::chain_id)
     }
@@ -145,10 +139,11 @@ impl Node {
 
     /// Asks for blocks or headers up to the provider's newest, unless they are all here.
     pub(super) fn ask_for_chain(&mut self) {
+        if self.stopped.is_some() {
+            return;
+        }
         match &self.kept {
-            Kept::Blocks(blocks)
-                if blocks.state.height < blocks.tip && blocks.stopped.is_none() =>
-            {
+            Kept::Blocks(blocks) if blocks.state.height < blocks.tip => {
                 let from = blocks.state.height + 1;
                 self.call(Pending::Chain, Request::GetBlocks(GetBlocks { from }));
             }

@@ -13,6 +13,7 @@ mod hold;
 mod kept;
 mod outbox;
 mod parent;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -115,6 +116,11 @@ pub enum Input {
     },
     /// A charge ended.
     Ended(MeasuredCharge),
+    /// Somebody looked at a held charge and lets it be billed.
+    Release {
+        /// The charge's number in the outbox.
+        number: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -164,6 +170,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A held charge was released.
+    Released {
+        /// Name of the outlet.
+        outlet: String,
+    },
     /// The provider refuses a charge; it stays in the outbox.
     Refused {
         /// The profile's number.
@@ -193,6 +204,15 @@ pub enum Event {
         height: u64,
         /// Hash of the charge's profile.
         profile: Hash,
+        /// An [`EvidenceFile`](crate::EvidenceFile), where few bytes prove it.
+        evidence: Option<Vec<u8>>,
+    },
+    /// The provider signed two headers for one height.
+    TwoHeaders {
+        /// The height.
+        height: u64,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Option<Vec<u8>>,
     },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
@@ -218,6 +238,8 @@ pub struct Node {
     key: KeyPair,
     config: NodeConfig,
     kept: Kept,
+    // Why nothing is built on the chain any more, where the provider broke a rule.
+    stopped: Option<String>,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
@@ -307,6 +329,9 @@ impl Node {
                 self.kept = Kept::Headers(Box::new(Headers::new(genesis)));
             }
         }
+        if let Some(genesis) = self.kept.genesis() {
+            self.rounds.begin_after(genesis.round_at(now));
+        }
         // A new link ends the old one, whether or not that was told.
         self.link_down();
         self.is_linked = true;
@@ -390,8 +415,9 @@ impl Node {
                 };
                 self.chain_came(now, asked.from, tip);
             }
-            (Request::GetProof(_), response) => {
+            (Request::GetProof(asked), response) => {
                 self.called(Pending::Proof, response.is_some());
+                self.proofs_came(asked.after);
             }
             (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
         }
@@ -413,6 +439,7 @@ impl Machine for Node {
             Input::Asked { call, request } => self.asked_by_provider(now, call, &request),
             Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
             Input::Ended(charge) => self.ended(now, charge),
+            Input::Release { number } => self.release(now, number),
             Input::Tick => self.tick(now),
         }
     }

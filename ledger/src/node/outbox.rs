@@ -12,7 +12,7 @@ use super::authorize::KnownCharger;
 use super::hold::unbillable;
 use super::kept::Kept;
 use super::{Event, MeasuredCharge, Node, disk};
-use crate::frame::{Frame, Submission};
+use crate::frame::{Frame, Submission, Witnessed};
 
 /// Names of final charges kept. One older than all of them, reported again, is held because its
 /// outlet's register has passed it.
@@ -393,12 +393,16 @@ impl Node {
         };
         for charge in self.outbox.charges.values() {
             if let Stage::Signed {
+                profile,
                 receipt: Some(receipt),
                 ..
             } = &charge.stage
                 && receipt.body.round > round
             {
-                self.rounds.watch(&receipt.body);
+                self.rounds.watch(Witnessed {
+                    profile: (**profile).clone(),
+                    receipt: (**receipt).clone(),
+                });
             }
         }
     }

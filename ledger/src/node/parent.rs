@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{
-    ChargerId, GroupId, Hash, NodeId, ProfileAck, Receipt, Signed, SignedProfile, UnixMillis,
-};
+use protocol::{ChargerId, GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile, UnixMillis};
 
 use super::disk::LastSealed;
 use super::{Effect, Node, disk};
@@ -22,7 +20,9 @@ type SortKey = (ChargerId, NodeId, u32);
 pub(super) struct Rounds {
     open: BTreeMap<(u64, GroupId), BTreeMap<SortKey, SignedProfile>>,
     sealed: BTreeMap<GroupId, SealedGroup>,
-    witnessed: BTreeSet<(u64, Hash)>,
+    witnessed: BTreeMap<(u64, Hash), Witnessed>,
+    // The first round to seal group blocks for, once a link was up.
+    first: Option<u64>,
 }
 
 impl Rounds {
@@ -30,28 +30,42 @@ impl Rounds {
         self.sealed.insert(last.group, last.sealed);
     }
 
-    /// The block of `round` is here: what it must hold and does not.
-    pub(super) fn settle(&mut self, round: u64, block: Option<&Block>) -> Vec<Hash> {
+    /// The block of `round` is here: the promises that it breaks.
+    pub(super) fn settle(&mut self, round: u64, block: Option<&Block>) -> Vec<Witnessed> {
         self.open.retain(|(of, _), _| *of > round);
-        let (due, later): (BTreeSet<_>, BTreeSet<_>) = std::mem::take(&mut self.witnessed)
-            .into_iter()
-            .partition(|(of, _)| *of <= round);
-        self.witnessed = later;
+        let later = (round.saturating_add(1), Hash::ZERO);
+        let later = self.witnessed.split_off(&later);
+        let due = std::mem::replace(&mut self.witnessed, later);
         let charges = block.map(|block| block.body.charges.as_slice());
         let held: BTreeSet<Hash> = charges
             .unwrap_or_default()
             .iter()
             .map(|line| line.profile.hash())
             .collect();
-        let missing = due.into_iter().map(|(_, profile)| profile);
-        missing.filter(|profile| !held.contains(profile)).collect()
+        let missing = due
+            .into_iter()
+            .filter(|((_, hash), _)| !held.contains(hash));
+        missing.map(|(_, promised)| promised).collect()
     }
 
     /// Notes a promise whose block must hold the charge.
-    pub(super) fn watch(&mut self, promise: &Receipt) {
+    pub(super) fn watch(&mut self, promised: Witnessed) {
         if self.witnessed.len() < MAX_WITNESSED {
-            self.witnessed.insert((promise.round, promise.profile));
+            let promise = &promised.receipt.body;
+            let key = (promise.round, promise.profile);
+            self.witnessed.insert(key, promised);
         }
+    }
+
+    /// The first link of this process is up in `round`. Group blocks of rounds that have begun may
+    /// have been sealed before, and forgotten since by a state directory restored from a backup:
+    /// a second one would convict this node. Their charges come late, which costs nobody anything.
+    pub(super) fn begin_after(&mut self, round: u64) {
+        self.first.get_or_insert(round.saturating_add(1));
+    }
+
+    fn may_seal(&self, round: u64) -> bool {
+        self.first.is_some_and(|first| first <= round)
     }
 
     fn has_sealed(&self, group: GroupId, round: u64) -> bool {
@@ -67,7 +81,7 @@ impl Node {
             return;
         };
         let state = &chain.state;
-        let Witnessed { profile, receipt } = witnessed;
+        let Witnessed { profile, receipt } = witnessed.clone();
         let promise = &receipt.body;
         let is_promised = receipt
             .verify(&state.genesis.provider_key, &state.chain_id())
@@ -76,7 +90,7 @@ impl Node {
         if !is_promised || promise.round <= state.round {
             return;
         }
-        self.rounds.watch(promise);
+        self.rounds.watch(witnessed);
         let group = profile.body.payer;
         let is_ours = state
             .groups
@@ -84,7 +98,9 @@ impl Node {
             .is_some_and(|account| account.parent == id);
         let node = state.nodes.get(&profile.body.node);
         let is_signed = node.is_some_and(|n| profile.verify(&n.key, &state.chain_id()).is_ok());
-        if is_ours && is_signed && !self.rounds.has_sealed(group, promise.round) {
+        let may_seal =
+            self.rounds.may_seal(promise.round) && !self.rounds.has_sealed(group, promise.round);
+        if is_ours && is_signed && may_seal {
             self.acknowledge(now, promise.round, profile);
         }
     }

@@ -1,7 +1,9 @@
 //! The bill of each group, from the blocks.
 
+use std::collections::BTreeMap;
+
 use protocol::message::{ChargeInfo, ChargeInfoLine, CreditLine, Finality, Request};
-use protocol::{EnergyWh, GroupId, Hash, IdTag, MinorUnits, UnixSeconds};
+use protocol::{EnergyWh, GroupId, Hash, MinorUnits, UnixSeconds};
 
 use super::Provider;
 use crate::block::{Block, ChargeLine};
@@ -16,25 +18,53 @@ struct Proof {
 impl Provider {
     /// Sends every group's parent what a final block bills and credits.
     pub(super) fn send_bills(&mut self, block: &Block) {
-        let groups: Vec<(IdTag, GroupId)> = self
-            .registry
-            .groups()
-            .map(|(name, group)| (name.clone(), group))
-            .collect();
-        for (group_id, group) in groups {
-            let mut info = ChargeInfo {
-                group_id,
-                currency: self.state.genesis.currency.clone(),
-                lines: Vec::new(),
-                credits: Vec::new(),
-            };
-            self.add_to_bill(&mut info, group, block, self.state.time);
+        for (group, info) in self.bills(block) {
             let parent = self.state.groups.get(&group).map(|account| account.parent);
-            if let (false, Some(parent)) =
-                (info.lines.is_empty() && info.credits.is_empty(), parent)
-            {
+            if let Some(parent) = parent {
                 self.tell(parent, Request::ChargeInfo(info));
             }
+        }
+    }
+
+    /// What a block bills and credits each group that it says something about.
+    fn bills(&self, block: &Block) -> BTreeMap<GroupId, ChargeInfo> {
+        let proof = self.proof(block, self.state.time);
+        let mut bills = BTreeMap::new();
+        for line in &block.body.charges {
+            if let Some(owed) = self.owed(line, &proof)
+                && let Some(bill) = self.bill_of(&mut bills, line.profile.body.payer)
+            {
+                bill.lines.push(owed);
+            }
+            if let Some((owner, credit)) = self.credited(line, &proof)
+                && let Some(bill) = self.bill_of(&mut bills, owner)
+            {
+                bill.credits.push(credit);
+            }
+        }
+        bills
+    }
+
+    /// The bill of `group` among `bills`, begun where there is none yet.
+    fn bill_of<'a>(
+        &self,
+        bills: &'a mut BTreeMap<GroupId, ChargeInfo>,
+        group: GroupId,
+    ) -> Option<&'a mut ChargeInfo> {
+        let group_id = self.registry.group_id(group)?;
+        Some(bills.entry(group).or_insert_with(|| ChargeInfo {
+            group_id: group_id.clone(),
+            currency: self.state.genesis.currency.clone(),
+            lines: Vec::new(),
+            credits: Vec::new(),
+        }))
+    }
+
+    fn proof(&self, block: &Block, now: UnixSeconds) -> Proof {
+        Proof {
+            finality: self.state.finality(&block.header.body, now),
+            height: block.header.body.height,
+            header: block.header.hash(),
         }
     }
 
@@ -46,22 +76,22 @@ impl Provider {
         block: &Block,
         now: UnixSeconds,
     ) {
-        let proof = Proof {
-            finality: self.state.finality(&block.header.body, now),
-            height: block.header.body.height,
-            header: block.header.hash(),
-        };
+        let proof = self.proof(block, now);
         for line in &block.body.charges {
-            info.lines.extend(self.owed(group, line, &proof));
-            info.credits.extend(self.credited(group, line, &proof));
+            if line.profile.body.payer == group {
+                info.lines.extend(self.owed(line, &proof));
+            }
+            let credited = self.credited(line, &proof);
+            let ours = credited.filter(|(owner, _)| *owner == group);
+            info.credits.extend(ours.map(|(_, credit)| credit));
         }
     }
 
-    /// What `group` owes for a charge; `None` where another group pays.
-    fn owed(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<ChargeInfoLine> {
+    /// What the payer owes for a charge.
+    fn owed(&self, line: &ChargeLine, proof: &Proof) -> Option<ChargeInfoLine> {
         let body = &line.profile.body;
         let charger = self.registry.charger(body.charger)?;
-        (body.payer == group).then(|| ChargeInfoLine {
+        Some(ChargeInfoLine {
             id_tag: charger.id_tag.clone(),
             supply_point: body.supply_point,
             start: body.start,
@@ -74,12 +104,12 @@ impl Provider {
         })
     }
 
-    /// What `group` gets for a charge; `None` where the outlet is another group's.
-    fn credited(&self, group: GroupId, line: &ChargeLine, proof: &Proof) -> Option<CreditLine> {
+    /// What the outlet's owner gets for a charge.
+    fn credited(&self, line: &ChargeLine, proof: &Proof) -> Option<(GroupId, CreditLine)> {
         let body = &line.profile.body;
-        let mut outlets = self.registry.outlets();
-        let outlet = outlets.find(|outlet| outlet.supply_point == body.supply_point)?;
-        (self.registry.group(&outlet.owner) == Some(group)).then(|| CreditLine {
+        let outlet = self.registry.outlet(body.supply_point)?;
+        let owner = self.registry.group(&outlet.owner)?;
+        let credit = CreditLine {
             supply_point: outlet.supply_point,
             outlet: outlet.name.clone(),
             start: body.start,
@@ -89,6 +119,7 @@ impl Provider {
             finality: proof.finality,
             height: proof.height,
             header: proof.header,
-        })
+        };
+        Some((owner, credit))
     }
 }

@@ -1,11 +1,14 @@
 //! What the provider stores, and how it finds itself again after a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use protocol::{Genesis, KeyPair, NodeId, SupplyPointId};
+use protocol::{Genesis, KeyPair, NodeId};
 
 use super::Provider;
-use super::enrol::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry, Token};
+use super::enrol::Token;
+use super::grants::CheckedGrants;
+use super::links::Links;
+use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
 use super::rounds::{Received, Rounds};
 use crate::apply::apply;
@@ -207,8 +210,9 @@ impl Provider {
             preview: state.clone(),
             registry: registry(store)?,
             relay: Relay::default(),
+            grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),
-            links: BTreeMap::new(),
+            links: Links::default(),
             steps: VecDeque::new(),
             state,
             tariff,
@@ -232,20 +236,16 @@ fn registry(store: &Store) -> Result<Registry, StoreError> {
         registry.tokens.insert(token.hash, token);
     }
     for node in store.all::<NodeEntry>(NODES)? {
-        registry.nodes.insert(node.key, node);
+        registry.put_node(node);
     }
     for group in store.all::<GroupEntry>(GROUPS)? {
-        registry.groups.insert(group.group_id.clone(), group);
+        registry.put_group(group);
     }
     for charger in store.all::<Charger>(CHARGERS)? {
-        registry.chargers.insert(charger.id_tag.clone(), charger);
+        registry.put_charger(charger);
     }
     for outlet in store.all::<OutletEntry>(OUTLETS)? {
-        let last: &mut SupplyPointId = &mut registry.last_supply_point;
-        *last = outlet.supply_point.max(*last);
-        registry
-            .outlets
-            .insert((outlet.node, outlet.name.clone()), outlet);
+        registry.put_outlet(outlet);
     }
     Ok(registry)
 }

@@ -1,15 +1,15 @@
 //! Who is let in: tokens, nodes, groups, mobile chargers, outlets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
     JoinAck, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Response,
 };
-use protocol::{
-    ChargerId, GroupId, Hash, IdTag, NodeId, PublicKey, Salt, SupplyPointId, UnixMillis,
-};
+use protocol::{ChargerId, Hash, IdTag, NodeId, PublicKey, Salt, UnixMillis};
 
+use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry};
+use super::rounds::Received;
 use super::{Effect, Event, LinkId, Provider, disk};
 use crate::block::Record;
 use crate::frame::Frame;
@@ -28,112 +28,6 @@ pub struct Token {
     pub groups: BTreeSet<IdTag>,
     /// The key that used it.
     pub used_by: Option<PublicKey>,
-}
-
-/// A node that was let in.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct NodeEntry {
-    /// Its number.
-    pub node: NodeId,
-    /// Its key.
-    pub key: PublicKey,
-    /// The groups it may become the parent of.
-    pub may_claim: BTreeSet<IdTag>,
-}
-
-/// A group's name and number.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct GroupEntry {
-    /// Its name.
-    pub group_id: IdTag,
-    /// Its number.
-    pub group: GroupId,
-    /// The home node of its first charger; `None` while it has none.
-    pub parent: Option<NodeId>,
-}
-
-/// A mobile charger, with what links it to a person.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Charger {
-    /// The name people hold.
-    pub id_tag: IdTag,
-    /// Its pseudonym.
-    pub charger: ChargerId,
-    /// Its pseudonym's salt.
-    pub salt: Salt,
-    /// Its group's name.
-    pub group_id: IdTag,
-    /// Its group's number.
-    pub group: GroupId,
-    /// Where it registered.
-    pub home: NodeId,
-}
-
-/// An outlet.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct OutletEntry {
-    /// Its number.
-    pub supply_point: SupplyPointId,
-    /// The node that measures there.
-    pub node: NodeId,
-    /// Its name at that node.
-    pub name: String,
-    /// The group that is credited.
-    pub owner: IdTag,
-    /// Model and serial number of its meter.
-    pub meter: String,
-}
-
-/// Everyone the provider knows by name.
-#[derive(Debug, Default)]
-pub struct Registry {
-    pub(super) tokens: BTreeMap<Hash, Token>,
-    pub(super) nodes: BTreeMap<PublicKey, NodeEntry>,
-    pub(super) groups: BTreeMap<IdTag, GroupEntry>,
-    pub(super) chargers: BTreeMap<IdTag, Charger>,
-    pub(super) outlets: BTreeMap<(NodeId, String), OutletEntry>,
-    pub(super) last_supply_point: SupplyPointId,
-}
-
-impl Registry {
-    /// The number of a group, by name.
-    #[must_use]
-    pub fn group(&self, group_id: &IdTag) -> Option<GroupId> {
-        self.groups.get(group_id).map(|entry| entry.group)
-    }
-
-    /// The names of all groups.
-    pub fn groups(&self) -> impl Iterator<Item = (&IdTag, GroupId)> {
-        self.groups.iter().map(|(name, entry)| (name, entry.group))
-    }
-
-    /// The mobile charger behind a pseudonym.
-    #[must_use]
-    pub fn charger(&self, charger: ChargerId) -> Option<&Charger> {
-        self.chargers
-            .values()
-            .find(|entry| entry.charger == charger)
-    }
-
-    /// All outlets.
-    pub fn outlets(&self) -> impl Iterator<Item = &OutletEntry> {
-        self.outlets.values()
-    }
-
-    pub(super) fn parent(&self, group_id: &IdTag) -> Option<NodeId> {
-        self.groups.get(group_id)?.parent
-    }
-
-    /// The nodes that are parents: they keep every block, all others headers.
-    pub(super) fn parents(&self) -> BTreeSet<NodeId> {
-        let groups = self.groups.values();
-        groups.filter_map(|entry| entry.parent).collect()
-    }
-
-    fn next_group(&self) -> GroupId {
-        let last = self.groups.values().map(|entry| entry.group.0).max();
-        GroupId(last.unwrap_or(0) + 1)
-    }
 }
 
 /// Why a node is not let in.
@@ -173,7 +67,7 @@ impl Provider {
 
     /// The group of this name; gives it a number where it has none.
     fn name_group(&mut self, group_id: &IdTag) -> GroupEntry {
-        if let Some(entry) = self.registry.groups.get(group_id) {
+        if let Some(entry) = self.registry.group_entry(group_id) {
             return entry.clone();
         }
         let entry = GroupEntry {
@@ -187,7 +81,7 @@ impl Provider {
 
     fn put_group(&mut self, entry: GroupEntry) {
         self.persist(disk::group(&entry));
-        self.registry.groups.insert(entry.group_id.clone(), entry);
+        self.registry.put_group(entry);
     }
 
     pub(super) fn join(
@@ -208,7 +102,7 @@ impl Provider {
 
     fn enrol(&mut self, key: PublicKey, token: Option<Hash>) -> Result<NodeId, JoinRefusal> {
         key.check().map_err(|_| JoinRefusal::WeakKey)?;
-        let known = self.registry.nodes.get(&key).map(|entry| entry.node);
+        let known = self.registry.node(&key).map(|entry| entry.node);
         match (known, token) {
             (Some(node), None) => Ok(node),
             (Some(node), Some(token)) => {
@@ -238,36 +132,34 @@ impl Provider {
     }
 
     fn allow(&mut self, key: PublicKey, groups: BTreeSet<IdTag>) {
-        if let Some(entry) = self.registry.nodes.get_mut(&key)
+        if let Some(entry) = self.registry.node(&key)
             && !groups.is_subset(&entry.may_claim)
         {
+            let mut entry = entry.clone();
             entry.may_claim.extend(groups);
-            let write = disk::node(entry);
-            self.persist(write);
+            self.persist(disk::node(&entry));
+            self.registry.put_node(entry);
         }
     }
 
     fn enrol_new(&mut self, key: PublicKey, may_claim: BTreeSet<IdTag>) -> NodeId {
-        let last = self.registry.nodes.values().map(|entry| entry.node.0).max();
-        let node = NodeId(last.unwrap_or(0) + 1);
+        let node = self.registry.next_node();
         let entry = NodeEntry {
             node,
             key,
             may_claim,
         };
         self.persist(disk::node(&entry));
-        self.registry.nodes.insert(key, entry);
+        self.registry.put_node(entry);
         self.record(Record::EnrolNode { node, key });
         self.notify(Event::Enrolled { node });
         node
     }
 
     fn welcome(&mut self, now: UnixMillis, link: LinkId, node: NodeId) -> JoinAck {
-        if let Some(older) = self.link_of(node) {
-            self.links.remove(&older);
+        if let Some(older) = self.links.put(link, node) {
             self.effect(Effect::Close { link: older });
         }
-        self.links.insert(link, node);
         let account = self.preview.nodes.get(&node);
         JoinAck {
             node,
@@ -280,36 +172,32 @@ impl Provider {
 
     /// Sends a node that came back what it may have missed.
     fn resend(&mut self, node: NodeId) {
-        for received in self.rounds.received() {
-            let body = &received.profile.body;
-            let is_own = body.node == node;
-            let group = self.preview.groups.get(&body.payer);
-            let is_parent = group.is_some_and(|account| account.parent == node);
-            if is_own {
-                self.send_to_node(node, Frame::Receipt(received.receipt.clone()));
-            }
-            if is_parent {
-                self.send_to_node(node, Frame::Witness(received.witnessed()));
-            }
+        let receipt = |received: &Received| Frame::Receipt(received.receipt.clone());
+        let own = self.rounds.of_node(node).map(receipt);
+        let groups = self.preview.votes_of(node);
+        let paid = groups.flat_map(|group| self.rounds.paid_by(group));
+        let witness = |received: &Received| Frame::Witness(received.witnessed());
+        let missed: Vec<Frame> = own.chain(paid.map(witness)).collect();
+        for frame in missed {
+            self.send_to_node(node, frame);
         }
     }
 
     pub(super) fn left(&mut self, link: LinkId) {
-        self.links.remove(&link);
+        self.links.remove(link);
         self.link_lost(link);
     }
 
     /// Makes `node` the parent of a group that has none; `None` where it may not claim it.
     pub(super) fn claim(&mut self, node: NodeId, group_id: &IdTag) -> Option<GroupEntry> {
-        let mut nodes = self.registry.nodes.values();
-        let may = nodes.any(|entry| entry.node == node && entry.may_claim.contains(group_id));
+        let may = self.registry.may_claim(node, group_id);
         may.then(|| self.found_group(node, group_id))
     }
 
     /// The group of the chargers of `node` that name no group.
     pub(super) fn ungrouped(&mut self, node: NodeId) -> Option<GroupEntry> {
         let group_id = IdTag::parse(&format!("UNGROUPED/{node}")).ok()?;
-        match self.registry.groups.get(&group_id) {
+        match self.registry.group_entry(&group_id) {
             Some(entry) if entry.parent.is_some() => Some(entry.clone()),
             // Named before, by an outlet that is to credit it.
             _ => Some(self.found_group(node, &group_id)),
@@ -349,8 +237,7 @@ impl Provider {
             charger: charger.charger,
             group: charger.group,
         });
-        let id_tag = charger.id_tag.clone();
-        self.registry.chargers.insert(id_tag, charger.clone());
+        self.registry.put_charger(charger.clone());
         self.registration(home, &charger)
     }
 
@@ -391,17 +278,15 @@ impl Provider {
                 supply_point,
             }))
         };
-        let key = (node, asked.outlet.clone());
-        if let Some(known) = self.registry.outlets.get(&key) {
+        if let Some(known) = self.registry.outlet_of(node, &asked.outlet) {
             return answer(known.supply_point);
         }
-        let of_node = self.registry.outlets.keys().filter(|(n, _)| *n == node);
         let is_too_long = asked.outlet.len().max(asked.meter.len()) > MAX_NAME_BYTES;
-        if is_too_long || of_node.count() >= MAX_OUTLETS {
+        if is_too_long || self.registry.outlets_of(node) >= MAX_OUTLETS {
             return None;
         }
         let owner = self.name_group(&asked.owner);
-        let supply_point = SupplyPointId(self.registry.last_supply_point.0.checked_add(1)?);
+        let supply_point = self.registry.next_supply_point()?;
         let entry = OutletEntry {
             supply_point,
             node,
@@ -410,8 +295,7 @@ impl Provider {
             meter: asked.meter.clone(),
         };
         self.persist(disk::outlet(&entry));
-        self.registry.last_supply_point = supply_point;
-        self.registry.outlets.insert(key, entry);
+        self.registry.put_outlet(entry);
         self.record(Record::EnrolSupplyPoint {
             supply_point,
             node,

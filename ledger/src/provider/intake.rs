@@ -7,9 +7,11 @@ use protocol::{
 };
 
 use super::rounds::{Received, keep_grant, unpriced};
+use super::witnesses::draw;
 use super::{Event, Provider, disk};
-use crate::apply::{book, check_ballot, check_grant, check_profile, parent_key};
-use crate::block::Ballot;
+use crate::apply::{book, check_ballot, check_profile, parent_key};
+use crate::block::{Ballot, GroupBlock, Record};
+use crate::evidence::{Evidence, TwoGroupBlocks, TwoProfiles};
 use crate::frame::{Frame, MAX_DETAIL_BYTES, SealedGroup, Submission};
 
 /// Charges of one round at most, so that its block fits a frame whatever else it holds; the next
@@ -21,11 +23,12 @@ impl Provider {
     pub(super) fn submission(&mut self, now: UnixMillis, node: NodeId, submission: Submission) {
         let body = &submission.profile.body;
         let seq = body.seq;
-        if let Some(known) = self.rounds.received.get(&(node, seq)) {
+        if let Some(known) = self.rounds.received((node, seq)) {
             if known.profile == submission.profile {
                 let receipt = known.receipt.clone();
                 self.send_to_node(node, Frame::Receipt(receipt));
             } else {
+                self.convict_second_profile(known.profile.clone(), submission.profile);
                 self.refuse(node, seq, "another profile has this number");
             }
             return;
@@ -42,6 +45,14 @@ impl Provider {
         match self.check_submission(node, &submission) {
             Ok(()) => self.take_in(now, submission),
             Err(reason) => self.refuse(node, seq, &reason),
+        }
+    }
+
+    /// Records that a node signed a second profile with a number, where it did. The first stands.
+    fn convict_second_profile(&mut self, first: SignedProfile, second: SignedProfile) {
+        let evidence = Evidence::TwoProfiles(Box::new(TwoProfiles { first, second }));
+        if evidence.check(&self.preview).is_some() {
+            self.record(Record::Evidence(evidence));
         }
     }
 
@@ -82,7 +93,8 @@ impl Provider {
         profile: &SignedProfile,
         grant: &SignedGrant,
     ) -> Result<(), String> {
-        check_grant(&self.preview, grant).map_err(|invalid| invalid.to_string())?;
+        let checked = self.grants.check(&self.preview, grant);
+        checked.map_err(|invalid| invalid.to_string())?;
         let is_new = keep_grant(&mut self.preview, grant);
         let checked = check_profile(&self.preview, profile).map_err(|fault| fault.to_string());
         if is_new && checked.is_err() {
@@ -110,13 +122,14 @@ impl Provider {
             grant,
         };
         book(&mut self.preview, &unpriced(&received));
+        self.grants.note(&self.preview, &received.grant);
         self.persist(disk::received(&received));
         self.persist(disk::detail(node, seq, &detail));
         self.send_to_node(node, Frame::Receipt(received.receipt.clone()));
         for witness in self.witnesses(received.profile.body.payer) {
             self.send_to_node(witness, Frame::Witness(received.witnessed()));
         }
-        self.rounds.received.insert((node, seq), received);
+        self.rounds.take_in(received);
         self.wake(now);
     }
 
@@ -129,44 +142,23 @@ impl Provider {
         let enrolment = u64::from(self.state.groups.is_empty());
         let promised = self.rounds.newest_round().unwrap_or(0);
         let round = (by_clock.max(after_sealed) + enrolment).max(promised);
-        match self.rounds.of_round(round).count() < MAX_CHARGES {
+        match self.rounds.count_of(round) < MAX_CHARGES {
             true => round,
             false => round + 1,
         }
     }
 
-    /// The payer's parent, and the parents of as many other groups as the chain asks for, drawn
-    /// by hash so that nobody picks them.
+    /// The payer's parent, and the parents of as many other groups as the chain asks for.
     fn witnesses(&self, payer: GroupId) -> BTreeSet<NodeId> {
-        let mut others: Vec<_> = self
-            .preview
-            .groups
-            .iter()
-            .filter(|(group, _)| **group != payer)
-            .map(|(group, account)| {
-                let lot = Hash::of_parts(&[
-                    &self.state.tip.0,
-                    &payer.0.to_be_bytes(),
-                    &group.0.to_be_bytes(),
-                ]);
-                (lot, account.parent)
-            })
-            .collect();
-        others.sort_unstable();
-        others.truncate(self.state.genesis.witnesses.into());
-        let parent = self
-            .preview
-            .groups
-            .get(&payer)
-            .map(|account| account.parent);
-        parent
-            .into_iter()
-            .chain(others.into_iter().map(|(_, parent)| parent))
-            .collect()
+        let groups = &self.preview.groups;
+        let wanted = usize::from(self.state.genesis.witnesses);
+        let drawn = draw(&self.state.tip, payer, wanted, groups);
+        let parents = drawn.iter().chain([&payer]).filter_map(|g| groups.get(g));
+        parents.map(|account| account.parent).collect()
     }
 
     pub(super) fn profile_ack(&mut self, node: NodeId, ack: &Signed<ProfileAck>) {
-        let ProfileAck { group, round, .. } = ack.body;
+        let group = ack.body.group;
         let is_parent = self
             .preview
             .groups
@@ -174,30 +166,59 @@ impl Provider {
             .is_some_and(|g| g.parent == node);
         let key = parent_key(&self.preview, group);
         let is_signed = key.is_some_and(|key| ack.verify(&key, &self.chain_id).is_ok());
-        let is_known = self
-            .rounds
-            .of_round(round)
-            .any(|r| r.receipt.body.profile == ack.body.profile);
-        if is_parent && is_signed && is_known {
-            self.rounds.acks.insert((round, group));
+        if is_parent && is_signed {
+            self.rounds.acknowledge(ack);
         }
     }
 
     pub(super) fn group_block(&mut self, now: UnixMillis, node: NodeId, sealed: SealedGroup) {
-        let (round, group) = (sealed.block.body.round, sealed.block.body.group);
+        let group = sealed.block.body.group;
         let is_parent = self
             .preview
             .groups
             .get(&group)
             .is_some_and(|g| g.parent == node);
-        let is_open = self
-            .rounds
-            .of_round(round)
-            .any(|r| r.profile.body.payer == group);
-        if is_parent && is_open && !self.rounds.group_blocks.contains_key(&(round, group)) {
-            self.rounds.group_blocks.insert((round, group), sealed);
+        if !is_parent || self.convict_second(&sealed.block) {
+            return;
+        }
+        if self.rounds.seal(sealed) {
             self.tick(now);
         }
+    }
+
+    /// Records that a parent sealed a second group block for a round, where it did. Neither holds
+    /// then, unless the first is in its block already.
+    fn convict_second(&mut self, second: &Signed<GroupBlock>) -> bool {
+        let (round, group) = (second.body.round, second.body.group);
+        let open = self.rounds.group_block(round, group);
+        let open = open.map(|first| &first.block);
+        let Some(first) = open.or_else(|| self.sealed_group_block(round, group)) else {
+            return false;
+        };
+        let evidence = Evidence::TwoGroupBlocks(Box::new(TwoGroupBlocks {
+            first: first.clone(),
+            second: second.clone(),
+        }));
+        let is_proof = evidence.check(&self.preview).is_some();
+        if is_proof {
+            if let Some(first) = self.rounds.group_block_mut(round, group) {
+                // It stands for both, and is refused when its round is judged.
+                first.profiles.clear();
+            }
+            self.record(Record::Evidence(evidence));
+        }
+        is_proof
+    }
+
+    /// The group block of a round in the newest blocks.
+    fn sealed_group_block(&self, round: u64, group: GroupId) -> Option<&Signed<GroupBlock>> {
+        let blocks = self.history.blocks();
+        let mut of_round = blocks.filter(|block| block.header.body.round == round);
+        of_round.find_map(|block| {
+            let sealed = &block.body.group_blocks;
+            let found = sealed.binary_search_by_key(&group, |s| s.body.group);
+            sealed.get(found.ok()?)
+        })
     }
 
     pub(super) fn ballot(&mut self, ballot: Signed<Ballot>) {
@@ -206,6 +227,23 @@ impl Provider {
         let is_news = before.is_none_or(|height| height < ballot.body.height);
         if is_news && check_ballot(&self.state, &ballot).is_ok() {
             self.rounds.ballots.insert(voter, ballot);
+        } else {
+            self.convict_fork_voter(&ballot);
+        }
+    }
+
+    /// Records that a voter said yes to a header beside this chain as well as to one of it, where
+    /// it did.
+    fn convict_fork_voter(&mut self, ballot: &Signed<Ballot>) {
+        let voter = ballot.body.voter;
+        let waiting = self.rounds.ballots.get(&voter);
+        let own = waiting.or_else(|| self.history.newest_ballot(voter));
+        let Some(two) = own.and_then(|own| self.history.two_ballots(own, ballot)) else {
+            return;
+        };
+        let evidence = Evidence::TwoBallots(Box::new(two));
+        if evidence.check(&self.preview).is_some() {
+            self.record(Record::Evidence(evidence));
         }
     }
 }

@@ -5,13 +5,17 @@
 mod bills;
 mod disk;
 mod enrol;
+mod grants;
 mod group_blocks;
 mod intake;
+mod links;
+mod registry;
 mod relay;
 mod rounds;
 mod sealing;
+mod witnesses;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use protocol::message::{GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Request, Response};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
@@ -23,8 +27,11 @@ use crate::state::State;
 use crate::store::{Machine, Step, Write};
 use crate::tariff::FlatTariff;
 pub use disk::{stored_blocks, stored_genesis, stored_proofs};
-use enrol::Registry;
-pub use enrol::{Charger, JoinRefusal, OutletEntry, Token};
+pub use enrol::{JoinRefusal, Token};
+use grants::CheckedGrants;
+use links::Links;
+use registry::Registry;
+pub use registry::{Charger, OutletEntry};
 use relay::Relay;
 use rounds::Rounds;
 
@@ -221,10 +228,11 @@ pub struct Provider {
     tariff: FlatTariff,
     registry: Registry,
     relay: Relay,
+    grants: CheckedGrants,
     rounds: Rounds,
     // Blocks from the newest final one on, for the bills and proofs when they are final.
     history: History,
-    links: BTreeMap<LinkId, NodeId>,
+    links: Links,
     steps: VecDeque<Step<Effect>>,
 }
 
@@ -261,14 +269,9 @@ impl Provider {
     }
 
     fn send_to_node(&mut self, node: NodeId, frame: Frame) {
-        if let Some(link) = self.link_of(node) {
+        if let Some(link) = self.links.of(node) {
             self.send(link, frame);
         }
-    }
-
-    fn link_of(&self, node: NodeId) -> Option<LinkId> {
-        let mut links = self.links.iter();
-        links.find(|(_, of)| **of == node).map(|(link, _)| *link)
     }
 
     fn notify(&mut self, event: Event) {
@@ -276,7 +279,7 @@ impl Provider {
     }
 
     fn asked(&mut self, now: UnixMillis, link: LinkId, call: u64, request: Request) {
-        let Some(node) = self.links.get(&link).copied() else {
+        let Some(node) = self.links.node(link) else {
             self.reply(link, call, None);
             return;
         };
@@ -328,7 +331,7 @@ impl Provider {
     }
 
     fn frame(&mut self, now: UnixMillis, link: LinkId, frame: Frame) {
-        let Some(node) = self.links.get(&link).copied() else {
+        let Some(node) = self.links.node(link) else {
             return;
         };
         match frame {

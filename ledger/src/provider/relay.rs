@@ -47,7 +47,7 @@ impl Provider {
         node: NodeId,
         asked: Register,
     ) {
-        if let Some(known) = self.registry.chargers.get(&asked.id_tag).cloned() {
+        if let Some(known) = self.registry.charger_of(&asked.id_tag).cloned() {
             // A second group cannot take a charger that has one.
             let fits = asked.group_id.as_ref().is_none_or(|g| *g == known.group_id);
             let registration = fits.then(|| self.registration(node, &known));
@@ -60,9 +60,9 @@ impl Provider {
         };
         match self.registry.parent(&group_id) {
             Some(parent) if parent == node => {
-                let group = self.registry.groups[&group_id].clone();
-                let registration = self.add_charger(node, asked.id_tag, &group);
-                self.reply_register(now, link, call, Status::Accepted, Some(registration));
+                let group = self.registry.group_entry(&group_id).cloned();
+                let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+                self.reply_register(now, link, call, Status::Accepted, registration);
             }
             Some(parent) => {
                 let request = Request::CheckAuth(CheckAuth {
@@ -127,7 +127,7 @@ impl Provider {
     }
 
     pub(super) fn relay_authorize(&mut self, link: LinkId, call: u64, asked: Authorize) {
-        let known = self.registry.chargers.get(&asked.id_tag);
+        let known = self.registry.charger_of(&asked.id_tag);
         let is_known =
             known.is_some_and(|k| k.charger == asked.charger && k.group_id == asked.group_id);
         let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
@@ -165,7 +165,7 @@ impl Provider {
         call: u64,
         what: What,
     ) -> bool {
-        let Some(asked) = self.link_of(parent) else {
+        let Some(asked) = self.links.of(parent) else {
             return false;
         };
         if self.relay.waiting.len() >= MAX_RELAYED {
@@ -234,11 +234,11 @@ impl Provider {
         status: Status,
     ) {
         // Another node may have registered the charger while the parent was asked.
-        let is_free = !self.registry.chargers.contains_key(&asked.id_tag);
+        let is_free = self.registry.charger_of(&asked.id_tag).is_none();
         let group = asked
             .group_id
             .as_ref()
-            .and_then(|g| self.registry.groups.get(g));
+            .and_then(|g| self.registry.group_entry(g));
         let group = group
             .cloned()
             .filter(|_| is_free && status == Status::Accepted);

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use protocol::{GroupId, Hash, NodeId, Signed, SignedGrant, SignedProfile, SignedReceipt};
+use protocol::{
+    GroupId, Hash, NodeId, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt,
+};
 
 use super::{Provider, disk};
-use crate::apply::{apply_record, book, grant_account};
+use crate::apply::{Keys, Signatures, apply_record, book, grant_account};
 use crate::block::{Ballot, Body, ChargeLine, Record};
 use crate::frame::{SealedGroup, Witnessed};
 use crate::history::History;
@@ -21,7 +23,19 @@ pub(super) struct Received {
     pub(super) receipt: SignedReceipt,
 }
 
+/// The last hash there is, for ranges.
+const LAST_HASH: Hash = Hash([0xff; 32]);
+
 impl Received {
+    fn number(&self) -> (NodeId, u32) {
+        (self.profile.body.node, self.profile.body.seq)
+    }
+
+    fn place(&self) -> (u64, GroupId, Hash) {
+        let receipt = &self.receipt.body;
+        (receipt.round, self.profile.body.payer, receipt.profile)
+    }
+
     pub(super) fn witnessed(&self) -> Witnessed {
         Witnessed {
             profile: self.profile.clone(),
@@ -35,9 +49,16 @@ impl Received {
 pub(super) struct Rounds {
     pub(super) records: BTreeMap<u64, Record>,
     pub(super) next_record: u64,
-    pub(super) received: BTreeMap<(NodeId, u32), Received>,
-    pub(super) acks: BTreeSet<(u64, GroupId)>,
-    pub(super) group_blocks: BTreeMap<(u64, GroupId), SealedGroup>,
+    received: BTreeMap<(NodeId, u32), Received>,
+    // Invariant: the same charges by round, payer and profile.
+    places: BTreeMap<(u64, GroupId, Hash), (NodeId, u32)>,
+    // Invariant: how many they are, by round.
+    counts: BTreeMap<u64, usize>,
+    // By round, group and profile.
+    acks: BTreeMap<(u64, GroupId, Hash), Signed<ProfileAck>>,
+    group_blocks: BTreeMap<(u64, GroupId), SealedGroup>,
+    // Invariant: rounds and groups that are in `acks` and not in `group_blocks`.
+    awaited: BTreeSet<(u64, GroupId)>,
     pub(super) ballots: BTreeMap<GroupId, Signed<Ballot>>,
     // Height of the newest block with more than ballots.
     pub(super) last_content: u64,
@@ -52,32 +73,155 @@ impl Rounds {
         let records: BTreeMap<_, _> = records.into_iter().collect();
         let next_record = records.last_key_value().map_or(0, |(number, _)| number + 1);
         let with_content = history.blocks().filter(|b| has_content(&b.body)).last();
-        let by_number = |r: Received| ((r.profile.body.node, r.profile.body.seq), r);
-        Self {
+        let mut rounds = Self {
             records,
             next_record,
-            received: received.into_iter().map(by_number).collect(),
             last_content: with_content.map_or(0, |block| block.header.body.height),
             ..Self::default()
+        };
+        for received in received {
+            rounds.take_in(received);
         }
+        rounds
     }
 
-    pub(super) fn received(&self) -> Vec<Received> {
-        self.received.values().cloned().collect()
+    pub(super) fn take_in(&mut self, received: Received) {
+        let number = received.number();
+        self.places.insert(received.place(), number);
+        *self.counts.entry(received.receipt.body.round).or_default() += 1;
+        self.received.insert(number, received);
+    }
+
+    /// Forgets a charge that is in a block.
+    pub(super) fn remove(&mut self, number: (NodeId, u32)) -> Option<Received> {
+        let received = self.received.remove(&number)?;
+        self.places.remove(&received.place());
+        let round = received.receipt.body.round;
+        if let Some(count) = self.counts.get_mut(&round) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&round);
+            }
+        }
+        Some(received)
+    }
+
+    pub(super) fn received(&self, number: (NodeId, u32)) -> Option<&Received> {
+        self.received.get(&number)
+    }
+
+    pub(super) fn has_received(&self) -> bool {
+        !self.received.is_empty()
+    }
+
+    /// The charges that a node submitted, in their order.
+    pub(super) fn of_node(&self, node: NodeId) -> impl Iterator<Item = &Received> {
+        let all = self.received.range((node, 0)..=(node, u32::MAX));
+        all.map(|(_, received)| received)
+    }
+
+    pub(super) fn count_of(&self, round: u64) -> usize {
+        self.counts.get(&round).copied().unwrap_or(0)
     }
 
     pub(super) fn of_round(&self, round: u64) -> impl Iterator<Item = &Received> {
-        self.received
-            .values()
-            .filter(move |received| received.receipt.body.round == round)
+        let first = (round, GroupId(0), Hash::ZERO);
+        let last = (round, GroupId(u32::MAX), LAST_HASH);
+        self.places
+            .range(first..=last)
+            .map(|(_, number)| &self.received[number])
+    }
+
+    /// The charges of a round that `group` pays.
+    pub(super) fn of_group(&self, round: u64, group: GroupId) -> impl Iterator<Item = &Received> {
+        self.places
+            .range((round, group, Hash::ZERO)..=(round, group, LAST_HASH))
+            .map(|(_, number)| &self.received[number])
+    }
+
+    /// The charges that `group` pays, of every round.
+    pub(super) fn paid_by(&self, group: GroupId) -> impl Iterator<Item = &Received> {
+        let rounds = self.counts.keys();
+        rounds.flat_map(move |round| self.of_group(*round, group))
+    }
+
+    /// Notes what a parent acknowledged, where it is a charge of that round and group.
+    pub(super) fn acknowledge(&mut self, ack: &Signed<ProfileAck>) {
+        let ProfileAck {
+            group,
+            round,
+            profile,
+        } = ack.body;
+        let key = (round, group, profile);
+        if self.places.contains_key(&key) {
+            self.acks.insert(key, ack.clone());
+            if !self.group_blocks.contains_key(&(round, group)) {
+                self.awaited.insert((round, group));
+            }
+        }
+    }
+
+    /// Takes in a group block of a round that waits; `false` where it has one or awaits none.
+    pub(super) fn seal(&mut self, sealed: SealedGroup) -> bool {
+        let key = (sealed.block.body.round, sealed.block.body.group);
+        let is_open = self.of_group(key.0, key.1).next().is_some();
+        if !is_open || self.group_blocks.contains_key(&key) {
+            return false;
+        }
+        self.awaited.remove(&key);
+        self.group_blocks.insert(key, sealed);
+        true
+    }
+
+    pub(super) fn group_block(&self, round: u64, group: GroupId) -> Option<&SealedGroup> {
+        self.group_blocks.get(&(round, group))
+    }
+
+    pub(super) fn group_block_mut(
+        &mut self,
+        round: u64,
+        group: GroupId,
+    ) -> Option<&mut SealedGroup> {
+        self.group_blocks.get_mut(&(round, group))
+    }
+
+    /// The group blocks of a round, sorted by group.
+    pub(super) fn group_blocks_of(&self, round: u64) -> impl Iterator<Item = &SealedGroup> {
+        self.group_blocks
+            .range((round, GroupId(0))..=(round, GroupId(u32::MAX)))
+            .map(|(_, sealed)| sealed)
+    }
+
+    /// Whether a parent acknowledged charges of `round` and has not sealed them yet.
+    pub(super) fn awaits_group_block(&self, round: u64) -> bool {
+        let all = (round, GroupId(0))..=(round, GroupId(u32::MAX));
+        self.awaited.range(all).next().is_some()
+    }
+
+    /// Forgets acknowledgements and group blocks up to `round`.
+    pub(super) fn close(&mut self, round: u64) {
+        let next = round.saturating_add(1);
+        self.acks = self.acks.split_off(&(next, GroupId(0), Hash::ZERO));
+        self.group_blocks = self.group_blocks.split_off(&(next, GroupId(0)));
+        self.awaited = self.awaited.split_off(&(next, GroupId(0)));
+    }
+
+    /// What the parent of `group` acknowledged for `round`.
+    pub(super) fn acks_of(
+        &self,
+        round: u64,
+        group: GroupId,
+    ) -> impl Iterator<Item = &Signed<ProfileAck>> {
+        let all = (round, group, Hash::ZERO)..=(round, group, LAST_HASH);
+        self.acks.range(all).map(|(_, ack)| ack)
     }
 
     pub(super) fn oldest_round(&self) -> Option<u64> {
-        self.received.values().map(|r| r.receipt.body.round).min()
+        self.counts.first_key_value().map(|(round, _)| *round)
     }
 
     pub(super) fn newest_round(&self) -> Option<u64> {
-        self.received.values().map(|r| r.receipt.body.round).max()
+        self.counts.last_key_value().map(|(round, _)| *round)
     }
 }
 
@@ -88,7 +232,8 @@ pub(super) fn has_content(body: &Body) -> bool {
 impl Provider {
     /// Takes a record into the next block.
     pub(super) fn record(&mut self, record: Record) {
-        if apply_record(&mut self.preview, &record).is_err() {
+        let keys = Keys::new(self.chain_id);
+        if apply_record(&mut self.preview, &record, Signatures::Check(&keys)).is_err() {
             return;
         }
         let number = self.rounds.next_record;
@@ -112,7 +257,7 @@ impl Provider {
         let mut preview = self.state.clone();
         preview.height += 1;
         for record in self.rounds.records.values() {
-            let applied = apply_record(&mut preview, record);
+            let applied = apply_record(&mut preview, record, Signatures::Checked);
             debug_assert!(applied.is_ok(), "it was applied when it was taken in");
         }
         for received in self.rounds.received.values() {
@@ -120,6 +265,7 @@ impl Provider {
             book(&mut preview, &unpriced(received));
         }
         self.preview = preview;
+        self.grants.forget(&self.preview);
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{GrantId, GroupId, Hash, Signed, SignedGrant, UnixMillis};
+use protocol::{GrantId, Hash, Signed, SignedGrant, UnixMillis};
 
 use super::rounds::{Received, has_content};
 use super::{Effect, Event, Provider, disk};
-use crate::apply::{Invalid, check_ballot};
+use crate::apply::{Invalid, is_ballot_open};
 use crate::block::{Ballot, Block, Body, ChargeLine, Record};
 use crate::evidence::Evidence;
 use crate::finality::{self, Said};
-use crate::seal::seal;
+use crate::seal::seal_checked;
 use crate::state::GroupAccount;
+use crate::store::Step;
 use crate::tariff::Price;
 
 impl Provider {
@@ -47,15 +48,7 @@ impl Provider {
     /// Whether nothing more is awaited for `round`: every parent that acknowledged has sealed, or
     /// the grace is over.
     fn is_complete(&self, now: UnixMillis, round: u64) -> bool {
-        let sealed = |group| self.rounds.group_blocks.contains_key(&(round, group));
-        let payers: BTreeSet<GroupId> = self
-            .rounds
-            .of_round(round)
-            .map(|r| r.profile.body.payer)
-            .collect();
-        let is_awaited =
-            |group: &GroupId| self.rounds.acks.contains(&(round, *group)) && !sealed(*group);
-        now >= self.grace_end(round) || !payers.iter().any(is_awaited)
+        now >= self.grace_end(round) || !self.rounds.awaits_group_block(round)
     }
 
     fn grace_end(&self, round: u64) -> UnixMillis {
@@ -66,29 +59,27 @@ impl Provider {
 
     /// Whether a block of ballots alone, or an empty one where only time had to pass, would bring
     /// charges or records nearer to being final.
+    ///
+    /// A ballot that would only wake its dormant voter does not stop such a block: the chain then
+    /// holds it and the voter's silence begins anew. Kept waiting, it would wake it for ever.
     fn finality_advances(&self, now: UnixMillis) -> bool {
-        let at = now.seconds().max(self.state.time);
-        let said = |group, account: &GroupAccount| {
-            let ballot = self.rounds.ballots.get(&group).map(|signed| &signed.body);
-            let is_news = |ballot: &&Ballot| {
-                ballot.height > account.voted_height
-                    && self.state.open_header(ballot.height) == Some(ballot.header)
-            };
-            match ballot.filter(is_news) {
-                Some(ballot) => Said {
-                    height: ballot.height,
-                    at,
-                },
-                None => Said::in_chain(account),
-            }
+        let waiting = |group| {
+            let ballot = &self.rounds.ballots.get(&group)?.body;
+            let is_open = self.state.open_header(ballot.height) == Some(ballot.header);
+            is_open.then_some(ballot.height)
         };
+        let said = |group, account: &GroupAccount| Said {
+            height: account.voted_height.max(waiting(group).unwrap_or(0)),
+            at: account.last_ballot,
+        };
+        let at = now.seconds().max(self.state.time);
         let is_open = self.state.final_height < self.rounds.last_content;
         is_open && finality::reach(&self.state, at, said).last > self.state.final_height
     }
 
     pub(super) fn wake(&mut self, now: UnixMillis) {
         let waits = !self.rounds.records.is_empty()
-            || !self.rounds.received.is_empty()
+            || self.rounds.has_received()
             || self.state.final_height < self.rounds.last_content;
         if !waits {
             return;
@@ -108,7 +99,7 @@ impl Provider {
     /// Seals the block of `round`; `false` where there is nothing to seal.
     fn seal_round(&mut self, now: UnixMillis, round: u64) -> bool {
         let body = self.body_of(round);
-        let sealed = seal(&self.state, body, round, now.seconds(), &self.key);
+        let sealed = seal_checked(&self.state, body, (round, now.seconds()), &self.key);
         let (block, next) = match sealed {
             Ok(sealed) => sealed,
             Err(Invalid::Empty) => return false,
@@ -138,7 +129,7 @@ impl Provider {
             .map(|received| self.priced(received, &judged.in_time))
             .collect();
         charges.sort_by_key(|line| line.profile.body.sort_key());
-        let is_valid = |ballot: &&Signed<Ballot>| check_ballot(&self.state, ballot).is_ok();
+        let is_open = |ballot: &&Signed<Ballot>| is_ballot_open(&self.state, ballot);
         Body {
             records: self.records_of(round, judged.evidence),
             group_blocks: judged.valid,
@@ -147,7 +138,7 @@ impl Provider {
                 .rounds
                 .ballots
                 .values()
-                .filter(is_valid)
+                .filter(is_open)
                 .cloned()
                 .collect(),
         }
@@ -180,7 +171,7 @@ impl Provider {
         let price = price.unwrap_or(most);
         ChargeLine {
             profile: received.profile.clone(),
-            late: !in_time.contains(&received.profile.hash()),
+            late: !in_time.contains(&received.receipt.body.profile),
             amount: price.amount,
             credit: price.credit,
             tariff: self.preview.tariff(),
@@ -196,7 +187,7 @@ impl Provider {
             let profile = &line.profile.body;
             self.persist(disk::place(profile.node, profile.seq, height, index));
             let key = (line.profile.body.node, line.profile.body.seq);
-            if let Some(received) = self.rounds.received.remove(&key) {
+            if let Some(received) = self.rounds.remove(key) {
                 self.persist(disk::forget_received(&received));
             }
         }
@@ -206,9 +197,7 @@ impl Provider {
                 self.rounds.ballots.remove(&voter);
             }
         }
-        let next = (round + 1, GroupId(0));
-        self.rounds.acks = self.rounds.acks.split_off(&next);
-        self.rounds.group_blocks = self.rounds.group_blocks.split_off(&next);
+        self.rounds.close(round);
         if has_content(&block.body) {
             self.rounds.last_content = block.header.body.height;
         }
@@ -225,19 +214,19 @@ impl Provider {
         });
         let parents = self.registry.parents();
         // By height: a copy for each of thousands of links would fill the memory.
-        for (link, node) in self.links.clone() {
-            let (from, count) = (header.height, 1);
-            self.effect(match parents.contains(&node) {
-                true => Effect::SendBlocks { link, from, count },
-                false => Effect::SendHeaders { link, from, count },
-            });
-        }
+        let (from, count) = (header.height, 1);
+        let send = |(link, node)| match parents.contains(&node) {
+            true => Effect::SendBlocks { link, from, count },
+            false => Effect::SendHeaders { link, from, count },
+        };
+        self.steps
+            .extend(self.links.iter().map(send).map(Step::Effect));
     }
 
     /// Keeps what proves the blocks that became final, and sends their bills.
     fn settle_final(&mut self, before: u64) {
         for height in before + 1..=self.state.final_height {
-            if let Some(finality) = self.history.finality(height) {
+            if let Some(finality) = self.history.finality(height, &self.state) {
                 self.persist(disk::finality(height, &finality));
             }
             if let Some(block) = self.history.block(height).cloned() {

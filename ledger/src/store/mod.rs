@@ -3,12 +3,17 @@
 //! The only part of this crate that touches a disk.
 
 mod engine;
+mod pieces;
 
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use pieces::Bytes;
 use protocol::{DecodeError, UnixMillis, canonical, decode};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError, WriteTransaction,
+};
 
 pub use engine::{Engine, EngineThread, Stopped, Surroundings};
 
@@ -26,7 +31,7 @@ const FORMAT_KEY: &[u8] = b"format";
 pub struct Table(pub &'static str);
 
 impl Table {
-    fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    fn definition(self) -> TableDefinition<'static, Bytes, Bytes> {
         TableDefinition::new(self.0)
     }
 }
@@ -175,18 +180,13 @@ impl Store {
     /// # Errors
     /// `Disk`; nothing was written then.
     pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        // By table and key: opening a table costs more than a write, and neighbours share pages.
+        // The sort is stable, so that of two writes to one key the later one stands.
+        let mut sorted: Vec<&Write> = writes.iter().collect();
+        sorted.sort_by_key(|write| (write.table.0, &write.key));
         let mut transaction = self.database.begin_write().map_err(disk)?;
         transaction.set_quick_repair(true);
-        for write in writes {
-            let mut table = transaction
-                .open_table(write.table.definition())
-                .map_err(disk)?;
-            match &write.value {
-                Some(value) => table.insert(write.key.as_slice(), value.as_slice()),
-                None => table.remove(write.key.as_slice()),
-            }
-            .map_err(disk)?;
-        }
+        write_all(&transaction, &sorted)?;
         transaction.commit().map_err(disk)
     }
 
@@ -205,8 +205,12 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
             Err(error) => return Err(disk(error)),
         };
+        let pieces = open_pieces(&transaction)?;
         match opened.get(key).map_err(disk)? {
-            Some(value) => read(table, value.value()).map(Some),
+            Some(entry) => {
+                let value = pieces::value(entry.value(), table, key, pieces.as_ref())?;
+                read(table, &value).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -226,9 +230,11 @@ impl Store {
             Err(TableError::TableDoesNotExist(_)) => return Ok(()),
             Err(error) => return Err(disk(error)),
         };
+        let pieces = open_pieces(&transaction)?;
         for entry in opened.iter().map_err(disk)? {
-            let (key, value) = entry.map_err(disk)?;
-            take(key.value(), read(table, value.value())?);
+            let (key, entry) = entry.map_err(disk)?;
+            let value = pieces::value(entry.value(), table, key.value(), pieces.as_ref())?;
+            take(key.value(), read(table, &value)?);
         }
         Ok(())
     }
@@ -241,6 +247,38 @@ impl Store {
         let mut entries = Vec::new();
         self.for_each(table, |_, entry| entries.push(entry))?;
         Ok(entries)
+    }
+}
+
+/// Writes all of a sorted batch.
+fn write_all(transaction: &WriteTransaction, sorted: &[&Write]) -> Result<(), StoreError> {
+    let mut pieces = transaction.open_table(pieces::PIECES).map_err(disk)?;
+    for of_table in sorted.chunk_by(|one, next| one.table == next.table) {
+        let table = of_table[0].table;
+        let mut opened = transaction.open_table(table.definition()).map_err(disk)?;
+        for write in of_table {
+            let key = write.key.as_slice();
+            let value = write.value.as_deref();
+            let before = match value {
+                Some(value) => opened.insert(key, pieces::entry(value).as_slice()),
+                None => opened.remove(key),
+            };
+            let before = before.map_err(disk)?;
+            let before = before.and_then(|before| pieces::length(before.value()));
+            pieces::replace(&mut pieces, table, key, before, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The pieces of long values; `None` where nothing was ever written.
+fn open_pieces(
+    transaction: &ReadTransaction,
+) -> Result<Option<ReadOnlyTable<Bytes, Bytes>>, StoreError> {
+    match transaction.open_table(pieces::PIECES) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(disk(error)),
     }
 }
 
@@ -343,6 +381,22 @@ mod tests {
         drop(store);
         let store = Store::open(&path).expect("reopens");
         assert_eq!(store.all::<u32>(NUMBERS).expect("reads"), [0, 2]);
+    }
+
+    #[test]
+    fn of_two_writes_to_one_key_the_later_one_stands() {
+        let store = Store::in_memory().expect("memory is there");
+        let other = Table("other");
+        let writes = [
+            Write::put(NUMBERS, [2], &1_u32),
+            Write::put(other, [2], &9_u32),
+            Write::put(NUMBERS, [1], &7_u32),
+            Write::put(NUMBERS, [2], &2_u32),
+            Write::delete(NUMBERS, [1]),
+        ];
+        store.commit(&writes).expect("commits");
+        assert_eq!(store.all::<u32>(NUMBERS).expect("reads"), [2]);
+        assert_eq!(store.all::<u32>(other).expect("reads"), [9]);
     }
 
     #[test]

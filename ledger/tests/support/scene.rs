@@ -61,13 +61,32 @@ impl Network {
     /// The same with rounds of another length.
     pub fn with_interval(interval_s: u32) -> Self {
         let mut network = Self::unborn(interval_s);
-        network.start_provider();
-        let household = site("HOUSEHOLD", &["HOME-1"], &["garage", "yard"]);
-        network.add_gateway("household", household, &["HOUSEHOLD"]);
-        let fleet = site("FLEET", &["FLEET-1", "FLEET-2"], &["depot"]);
-        network.add_gateway("fleet", fleet, &["FLEET"]);
+        network.populate();
+        network
+    }
+
+    /// The same, and three groups as well that enrolled and have been silent since.
+    pub fn with_silent_crowd(dormancy_s: u32, dispute_period_s: u32) -> Self {
+        let mut network = Self::unborn(60);
+        network.genesis.dormancy_s = dormancy_s;
+        network.genesis.dispute_period_s = dispute_period_s;
+        network.populate();
+        for (name, group) in [("one", "ONE"), ("two", "TWO"), ("three", "THREE")] {
+            network.add_gateway(name, site(group, &[group], &[]), &[group]);
+            network.settle();
+            network.cut_link(name);
+        }
         network.run_rounds(2);
         network
+    }
+
+    fn populate(&mut self) {
+        self.start_provider();
+        let household = site("HOUSEHOLD", &["HOME-1"], &["garage", "yard"]);
+        self.add_gateway("household", household, &["HOUSEHOLD"]);
+        let fleet = site("FLEET", &["FLEET-1", "FLEET-2"], &["depot"]);
+        self.add_gateway("fleet", fleet, &["FLEET"]);
+        self.run_rounds(2);
     }
 
     /// A charge that ends now, two minutes long; the outlet's meter goes on from where it was.
@@ -307,6 +326,14 @@ impl Network {
     }
 
     /// No group block reaches the provider.
+    /// One group's group blocks never reach the provider.
+    pub fn drop_group_blocks_of(&mut self, group: &str) {
+        let group = self.group(group);
+        self.spoil = Some(Box::new(
+            move |frame| !matches!(frame, Frame::GroupBlock(sealed) if sealed.block.body.group == group),
+        ));
+    }
+
     pub fn drop_group_blocks(&mut self) {
         self.spoil = Some(Box::new(|frame| !matches!(frame, Frame::GroupBlock(_))));
     }

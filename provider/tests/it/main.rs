@@ -1,7 +1,9 @@
 //! The built program against operators' mistakes and raw nodes.
 
 mod bill;
+mod evidence;
 mod links;
 mod node;
+mod parent;
 mod site;
 mod startup;
