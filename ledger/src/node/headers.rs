@@ -181,7 +181,8 @@ impl Node {
     /// than come at once; asking again where none came would never end.
     pub(super) fn proofs_came(&mut self, after: u32) {
         let round = self.kept.headers().map(Headers::round);
-        let oldest = round.and_then(|round| self.outbox.oldest_promised(round));
+        let taken_in = self.provider_last.0;
+        let oldest = round.and_then(|round| self.outbox.oldest_unproven(round, taken_in));
         if oldest.is_some_and(|oldest| oldest > after.saturating_add(1)) {
             self.ask_for_proofs();
         }
