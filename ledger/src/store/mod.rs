@@ -3,6 +3,7 @@
 //! The only part of this crate that touches a disk.
 
 mod engine;
+mod map;
 mod pieces;
 
 use std::path::{Path, PathBuf};
@@ -124,7 +125,14 @@ fn disk(source: impl Into<redb::Error>) -> StoreError {
 /// An open store.
 #[derive(Debug)]
 pub struct Store {
-    database: Database,
+    backend: Backend,
+}
+
+/// Where a store's entries are.
+#[derive(Debug)]
+enum Backend {
+    Redb(Database),
+    Map(map::Map),
 }
 
 impl Store {
@@ -148,7 +156,8 @@ impl Store {
                 });
             }
         };
-        let store = Self { database };
+        let backend = Backend::Redb(database);
+        let store = Self { backend };
         store.check_format(path)?;
         Ok(store)
     }
@@ -160,8 +169,28 @@ impl Store {
     pub fn in_memory() -> Result<Self, StoreError> {
         let backend = redb::backends::InMemoryBackend::new();
         let database = Database::builder().create_with_backend(backend);
-        let database = database.map_err(disk)?;
-        Ok(Self { database })
+        let backend = Backend::Redb(database.map_err(disk)?);
+        Ok(Self { backend })
+    }
+
+    /// A store in plain memory, without redb: for simulators, where opening and syncing must cost
+    /// nothing.
+    #[must_use]
+    pub fn simulated() -> Self {
+        let backend = Backend::Map(map::Map::default());
+        Self { backend }
+    }
+
+    /// A copy of a [simulated](Self::simulated) store as it is now; `None` of any other.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self> {
+        match &self.backend {
+            Backend::Redb(_) => None,
+            Backend::Map(map) => {
+                let backend = Backend::Map(map.copy());
+                Some(Self { backend })
+            }
+        }
     }
 
     fn check_format(&self, path: &Path) -> Result<(), StoreError> {
@@ -180,11 +209,18 @@ impl Store {
     /// # Errors
     /// `Disk`; nothing was written then.
     pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let database = match &self.backend {
+            Backend::Redb(database) => database,
+            Backend::Map(map) => {
+                map.commit(writes);
+                return Ok(());
+            }
+        };
         // By table and key: opening a table costs more than a write, and neighbours share pages.
         // The sort is stable, so that of two writes to one key the later one stands.
         let mut sorted: Vec<&Write> = writes.iter().collect();
         sorted.sort_by_key(|write| (write.table.0, &write.key));
-        let mut transaction = self.database.begin_write().map_err(disk)?;
+        let mut transaction = database.begin_write().map_err(disk)?;
         transaction.set_quick_repair(true);
         write_all(&transaction, &sorted)?;
         transaction.commit().map_err(disk)
@@ -199,7 +235,14 @@ impl Store {
         table: Table,
         key: &[u8],
     ) -> Result<Option<T>, StoreError> {
-        let transaction = self.database.begin_read().map_err(disk)?;
+        let database = match &self.backend {
+            Backend::Redb(database) => database,
+            Backend::Map(map) => {
+                let value = map.get(table, key);
+                return value.map(|value| read(table, &value)).transpose();
+            }
+        };
+        let transaction = database.begin_read().map_err(disk)?;
         let opened = match transaction.open_table(table.definition()) {
             Ok(opened) => opened,
             Err(TableError::TableDoesNotExist(_)) => return Ok(None),
@@ -224,7 +267,16 @@ impl Store {
         table: Table,
         mut take: impl FnMut(&[u8], T),
     ) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read().map_err(disk)?;
+        let database = match &self.backend {
+            Backend::Redb(database) => database,
+            Backend::Map(map) => {
+                for (key, value) in map.entries(table) {
+                    take(&key, read(table, &value)?);
+                }
+                return Ok(());
+            }
+        };
+        let transaction = database.begin_read().map_err(disk)?;
         let opened = match transaction.open_table(table.definition()) {
             Ok(opened) => opened,
             Err(TableError::TableDoesNotExist(_)) => return Ok(()),
@@ -397,6 +449,20 @@ mod tests {
         store.commit(&writes).expect("commits");
         assert_eq!(store.all::<u32>(NUMBERS).expect("reads"), [2]);
         assert_eq!(store.all::<u32>(other).expect("reads"), [9]);
+    }
+
+    #[test]
+    fn a_simulated_store_and_its_copy_tell_what_was_committed() {
+        let store = Store::simulated();
+        let write = |n: u32| Write::put(NUMBERS, n.to_be_bytes(), &n);
+        store.commit(&[write(1), write(2)]).expect("commits");
+        let copy = store.copy().expect("it is a simulated one");
+        let gone = Write::delete(NUMBERS, 1_u32.to_be_bytes());
+        store.commit(&[gone, write(3)]).expect("commits");
+        assert_eq!(store.all::<u32>(NUMBERS).expect("reads"), [2, 3]);
+        assert_eq!(copy.all::<u32>(NUMBERS).expect("reads"), [1, 2]);
+        let one = copy.get::<u32>(NUMBERS, &1_u32.to_be_bytes());
+        assert_eq!(one.expect("reads"), Some(1));
     }
 
     #[test]
