@@ -6,7 +6,10 @@ use protocol::message::Request;
 
 /// The first bytes of a hash: enough to tell two apart.
 pub(crate) fn short(hash: &Hash) -> String {
-    hash.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.0[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub(crate) fn describe_frame(frame: &Frame) -> String {
@@ -17,15 +20,24 @@ pub(crate) fn describe_frame(frame: &Frame) -> String {
         }
         Frame::Receipt(receipt) => {
             let body = &receipt.body;
-            format!("receipt for {}/{}, round {}", body.node, body.seq, body.round)
+            format!(
+                "receipt for {}/{}, round {}",
+                body.node, body.seq, body.round
+            )
         }
         Frame::Refused { seq, reason } => format!("refusal of {seq}: {reason}"),
         Frame::Witness(witnessed) => {
             let body = &witnessed.receipt.body;
-            format!("witness of {}/{}, round {}", body.node, body.seq, body.round)
+            format!(
+                "witness of {}/{}, round {}",
+                body.node, body.seq, body.round
+            )
         }
         Frame::ProfileAck(ack) => {
-            format!("ack of group {} in round {}", ack.body.group, ack.body.round)
+            format!(
+                "ack of group {} in round {}",
+                ack.body.group, ack.body.round
+            )
         }
         Frame::GroupBlock(sealed) => {
             let body = &sealed.block.body;
@@ -45,7 +57,12 @@ pub(crate) fn describe_frame(frame: &Frame) -> String {
         }
         Frame::Ballot(ballot) => {
             let body = &ballot.body;
-            format!("ballot of {} for {} {}", body.voter, body.height, short(&body.header))
+            format!(
+                "ballot of {} for {} {}",
+                body.voter,
+                body.height,
+                short(&body.header)
+            )
         }
         Frame::Header(header) => {
             format!("header {} {}", header.body.height, short(&header.hash()))

@@ -100,7 +100,10 @@ fn table(tally: &Tally) -> String {
 
 fn report(outcome: &Outcome) -> ExitCode {
     let Some(violation) = &outcome.violation else {
-        println!("seed {}: all promises kept, trace {}", outcome.seed, outcome.trace);
+        println!(
+            "seed {}: all promises kept, trace {}",
+            outcome.seed, outcome.trace
+        );
         return ExitCode::SUCCESS;
     };
     println!("seed {} breaks: {}", outcome.seed, violation.invariant);
@@ -109,6 +112,9 @@ fn report(outcome: &Outcome) -> ExitCode {
     for line in &outcome.last {
         println!("  {line}");
     }
-    println!("every event: cargo xtask simulate --from {} --trace", outcome.seed);
+    println!(
+        "every event: cargo xtask simulate --from {} --trace",
+        outcome.seed
+    );
     ExitCode::FAILURE
 }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::block::{Block, GroupBlock, Record, VERSION};
-use ledger::evidence::Evidence;
 use ledger::merkle;
 use ledger::{ChargeLine, State};
 use protocol::{
@@ -135,7 +134,10 @@ impl Books {
         let key = self.genesis.provider_key;
         ensure(header.version == VERSION, "the version is known")?;
         ensure(header.height == self.height() + 1, "the height is the next")?;
-        ensure(header.previous == self.tip(), "it extends the newest header")?;
+        ensure(
+            header.previous == self.tip(),
+            "it extends the newest header",
+        )?;
         ensure(header.time >= self.time(), "time does not run back")?;
         ensure(header.round >= self.round, "rounds do not run back")?;
         let is_signed = block.header.verify(&key, &self.chain_id).is_ok();
@@ -151,9 +153,8 @@ impl Books {
         )?;
         let body = &block.body;
         ensure(header.body_root == body.root(), "the body is the header's")?;
-        let has_content = !(body.records.is_empty()
-            && body.charges.is_empty()
-            && body.group_blocks.is_empty());
+        let has_content =
+            !(body.records.is_empty() && body.charges.is_empty() && body.group_blocks.is_empty());
         let is_second = self.height() > 0 && header.round == self.round;
         ensure(
             !(has_content && is_second),
@@ -211,25 +212,14 @@ impl Books {
                 let is_member = self.chargers.get(&body.charger) == Some(&body.group);
                 ensure(is_member, "a grant is for a charger of its group")?;
                 let key = self.parent_key(body.group);
-                let is_signed =
-                    key.is_some_and(|key| grant.verify(&key, &self.chain_id).is_ok());
+                let is_signed = key.is_some_and(|key| grant.verify(&key, &self.chain_id).is_ok());
                 ensure(is_signed, "a grant is its parent's")?;
                 self.grants.insert(body.id(), body.clone());
                 Ok(())
             }
-            Record::Evidence(evidence) => self.evidence(evidence),
+            // Judged by whom it convicts: see `check_convictions`.
+            Record::Evidence(_) => Ok(()),
         }
-    }
-
-    fn evidence(&self, evidence: &Evidence) -> Verdict {
-        let Evidence::ForgedProfile(shown) = evidence;
-        let key = self.parent_key(shown.group_block.body.group);
-        let is_sealed = key.is_some_and(|key| shown.group_block.verify(&key, &self.chain_id).is_ok());
-        ensure(is_sealed, "evidence is signed by the accused")?;
-        let node = self.nodes.get(&shown.profile.body.node);
-        let is_genuine =
-            node.is_some_and(|node| shown.profile.verify(&node.key, &self.chain_id).is_ok());
-        ensure(!is_genuine, "a genuine profile convicts nobody")
     }
 
     fn check_group_blocks(&mut self, block: &Block) -> Verdict {
@@ -272,7 +262,10 @@ impl Books {
         ensure(line.tariff == self.tariff, "the newest tariff is in force")?;
         let node = self.nodes.get_mut(&body.node).ok_or("the node exists")?;
         ensure(body.seq == node.last_seq + 1, "numbers have no gap")?;
-        ensure(body.previous == node.last_profile, "it names the profile before")?;
+        ensure(
+            body.previous == node.last_profile,
+            "it names the profile before",
+        )?;
         let is_signed = line.profile.verify(&node.key, &self.chain_id).is_ok();
         ensure(is_signed, "its node signed it")?;
         let hash = line.profile.hash();
@@ -323,8 +316,7 @@ impl Books {
             let voters: Vec<&Group> = self.groups.values().filter(|g| g.since <= base).collect();
             let yes = voters.iter().filter(|g| g.voted > base).count();
             let asleep = |g: &&&Group| {
-                g.voted <= base
-                    && now.0 >= g.last_ballot.0 + u64::from(self.genesis.dormancy_s)
+                g.voted <= base && now.0 >= g.last_ballot.0 + u64::from(self.genesis.dormancy_s)
             };
             let asleep = voters.iter().filter(asleep).count();
             let index = usize::try_from(base).expect("a length in memory");

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use ledger::node::{Charge, Stage};
-use ledger::provider::{stored_blocks, stored_proofs};
-use ledger::receipt_file::{ReceiptError, ReceiptFile};
+use ledger::provider::stored_blocks;
 use ledger::{Block, Node, State};
-use protocol::{Genesis, IdTag, PublicKey, SignedProfile};
+use protocol::{Genesis, IdTag, PublicKey};
 
 use crate::lies::{CrowdLie, GatewayLie};
 use crate::world::{Gateway, Phase, World, charge_id};
@@ -46,9 +45,7 @@ pub(crate) fn unmet(world: &World) -> Option<String> {
 /// Honest gateways that have not left.
 fn honest(world: &World) -> impl Iterator<Item = (usize, &Gateway)> {
     let all = world.gateways.iter().enumerate();
-    all.filter(|(index, gateway)| {
-        world.scenario.sites[*index].is_honest() && !gateway.has_left
-    })
+    all.filter(|(index, gateway)| world.scenario.sites[*index].is_honest() && !gateway.has_left)
 }
 
 fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<String> {
@@ -66,7 +63,7 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
         Stage::Held { .. } => false,
         Stage::Measured => !is_excused(world, node, charge),
         Stage::Signed { receipt: None, .. } => true,
-        Stage::Signed { profile, .. } => is_final_due && !is_unprovable(world, profile),
+        Stage::Signed { .. } => is_final_due,
     });
     waiting.map(|charge| {
         format!(
@@ -79,20 +76,6 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
             }
         )
     })
-}
-
-/// Known: a block that is final without the dormant has no proof, and so a node that keeps headers
-/// only is never shown one.
-fn is_unprovable(world: &World, profile: &SignedProfile) -> bool {
-    let store = &world.branches[0].process.store;
-    let (node, seq) = (profile.body.node, profile.body.seq);
-    let mut is_refused = false;
-    let take = |file: ReceiptFile| {
-        let proven = file.verify(None);
-        is_refused = matches!(proven, Err(ReceiptError::NotFinal { .. }));
-    };
-    stored_proofs(store, node, seq - 1, 1, take).expect("memory is whole");
-    is_refused
 }
 
 /// Whether a charge may wait for ever: it, or one before it at its outlet, waits for somebody who
@@ -112,8 +95,7 @@ fn is_orphaned(world: &World, id_tag: &IdTag) -> bool {
     let mut sites = world.scenario.sites.iter().enumerate();
     sites.any(|(index, site)| {
         let config = &site.config;
-        let vouches =
-            config.chargers.contains_key(id_tag) || config.members.contains_key(id_tag);
+        let vouches = config.chargers.contains_key(id_tag) || config.members.contains_key(id_tag);
         vouches && (!site.is_honest() || world.gateways[index].has_left)
     })
 }
@@ -178,7 +160,11 @@ fn add_up(world: &World) -> Result<(), (&'static str, String)> {
     let state = provider.expect("all is met").state();
     for line in blocks(world).iter().flat_map(|block| &block.body.charges) {
         let body = &line.profile.body;
-        let price = world.scenario.tariff.price(body.energy_wh).expect("it fits");
+        let price = world
+            .scenario
+            .tariff
+            .price(body.energy_wh)
+            .expect("it fits");
         if (line.amount, line.credit) != (price.amount, price.credit) {
             return Err(("amounts follow from the tariff", format!("{line:?}")));
         }

@@ -75,9 +75,8 @@ impl Checks {
         let books = Rc::new(Books::new(&scenario.genesis));
         let sites = scenario.sites.iter().enumerate();
         let honest = sites.filter(|(_, site)| site.is_honest());
-        let is_voter_lie = |lie: &GatewayLie| {
-            matches!(lie, GatewayLie::Crowd(_) | GatewayLie::Ballot(_))
-        };
+        let is_voter_lie =
+            |lie: &GatewayLie| matches!(lie, GatewayLie::Crowd(_) | GatewayLie::Ballot(_));
         Self {
             violation: None,
             provider_lies: scenario.provider_lie.is_some(),
@@ -86,7 +85,10 @@ impl Checks {
                 .iter()
                 .any(|site| site.lie.as_ref().is_some_and(is_voter_lie)),
             refuses_nothing: scenario.is_honest()
-                && !scenario.faults.iter().any(|planned| matches!(planned.fault, Fault::Hostile(..))),
+                && !scenario
+                    .faults
+                    .iter()
+                    .any(|planned| matches!(planned.fault, Fault::Hostile(..))),
             provider_key: provider_key().public(),
             chain_id,
             honest: honest

@@ -2,7 +2,7 @@
 //! promise is kept or its breach is noticed.
 
 use ledger::node::{Charge, Stage};
-use ledger::receipt_file::{ReceiptError, ReceiptFile};
+use ledger::receipt_file::ReceiptFile;
 use ledger::store::{Store, Table};
 use ledger::{Node, State};
 use protocol::SignedProfile;
@@ -18,11 +18,6 @@ pub(super) fn signed(charge: &Charge) -> Option<&SignedProfile> {
     }
 }
 
-fn needed_dormancy(node: &Node, file: &ReceiptFile) -> bool {
-    let confirmed = node.state().map(|state| state.confirmed_height);
-    confirmed.is_some_and(|confirmed| file.header.body.height > confirmed)
-}
-
 impl Checks {
     pub(super) fn check_outbox(&mut self, index: usize, node: &Node, store: &Store) {
         self.check_numbers(index, node);
@@ -32,7 +27,7 @@ impl Checks {
         }
         let before = std::mem::replace(&mut self.watched[index].outbox, now.clone());
         for id in before.into_iter().filter(|id| !now.contains(id)) {
-            self.check_release(index, id, node, store);
+            self.check_release(index, id, store);
         }
         for id in &now {
             if self.watched[index].released.contains(id) {
@@ -58,7 +53,7 @@ impl Checks {
     }
 
     /// A charge has left the outbox: its receipt file must be there and prove it.
-    fn check_release(&mut self, index: usize, id: [u8; 16], node: &Node, store: &Store) {
+    fn check_release(&mut self, index: usize, id: [u8; 16], store: &Store) {
         let watched = &mut self.watched[index];
         watched.released.push(id);
         let mut of_charge = watched.signed.iter().filter(|(_, (_, of))| *of == id);
@@ -76,11 +71,10 @@ impl Checks {
             Some(Ok(file)) if file.line.profile.hash() != *hash => {
                 Some("the receipt file is another charge's".to_owned())
             }
-            Some(Ok(file)) => match file.verify(Some(&self.provider_key)) {
-                // Known: what is final without the dormant has no receipt file that proves it.
-                Err(ReceiptError::NotFinal { .. }) if needed_dormancy(node, &file) => None,
-                proven => proven.err().map(|error| error.to_string()),
-            },
+            Some(Ok(file)) => {
+                let proven = file.verify(Some(&self.provider_key));
+                proven.err().map(|error| error.to_string())
+            }
         };
         if let Some(flaw) = flaw {
             let words = format!("gateway {index} let charge {seq} go: {flaw}");

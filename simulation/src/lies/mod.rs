@@ -63,7 +63,12 @@ impl World {
     pub(crate) fn lied_reply(&mut self, _: usize, response: Option<Response>) -> Option<Response> {
         response
     }
-    pub(crate) fn lied_to_provider(&mut self, _: usize, _: LinkId, input: rules::Input) -> Option<rules::Input> {
+    pub(crate) fn lied_to_provider(
+        &mut self,
+        _: usize,
+        _: LinkId,
+        input: rules::Input,
+    ) -> Option<rules::Input> {
         Some(input)
     }
     pub(crate) fn lied_by_provider(&mut self, _: usize, _: usize, frame: Frame) -> Vec<Frame> {

@@ -40,6 +40,9 @@ impl World {
             Fault::ClockStep(who, off) => {
                 self.tally.count("clock set wrong");
                 *self.skew_of(who) = off;
+                if matches!(who, Who::Provider(_)) {
+                    self.ahead_ms = self.ahead_ms.max(off.unsigned_abs());
+                }
             }
             Fault::SlowDisk(who, ms) => {
                 self.tally.count("slow disk");
@@ -76,8 +79,6 @@ impl World {
             // What was lost within a link is sent again on the next one only.
             self.break_link_of(index);
         }
-        let ahead = self.branches.iter().map(|b| b.process.skew_ms).max();
-        self.ahead_ms = u64::try_from(ahead.unwrap_or(0)).unwrap_or(0);
         for branch in &mut self.branches {
             branch.process.doom = None;
             branch.process.slow_ms = 0;

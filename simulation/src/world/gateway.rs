@@ -22,8 +22,7 @@ impl World {
             process.is_scheduled = true;
             let (life, slow_ms) = (process.life, process.slow_ms);
             let at = self.now + 1 + self.random.below(3) + self.random.below(slow_ms);
-            self.queue
-                .push(at, Event::Run(Who::Gateway(index), life));
+            self.queue.push(at, Event::Run(Who::Gateway(index), life));
         }
     }
 

@@ -130,13 +130,9 @@ pub(crate) struct World {
     next_link: LinkId,
     next_call: u64,
     is_over: bool,
-    /// By how much the provider's clock was ahead when it was set right, ms: its rounds wait so
-    /// long for time to catch up.
+    /// By how much the provider's clock was off, ms: its rounds may wait so long for time to catch
+    /// up.
     ahead_ms: u64,
-}
-
-fn memory_store() -> Store {
-    Store::in_memory().expect("memory is there")
 }
 
 impl World {
@@ -144,7 +140,7 @@ impl World {
     pub(crate) fn new(seed: u64, scenario: Scenario, trace: Trace) -> Self {
         let gateways = (0..scenario.sites.len()).map(|index| Gateway {
             key: site_key(index),
-            process: Process::new(memory_store()),
+            process: Process::new(Store::simulated()),
             link: None,
             calls: BTreeMap::new(),
             has_left: false,
@@ -153,7 +149,7 @@ impl World {
         let mut world = Self {
             now: 0,
             gateways: gateways.collect(),
-            branches: vec![Branch::new(memory_store())],
+            branches: vec![Branch::new(Store::simulated())],
             people: People::new(&scenario),
             checks: Checks::new(&scenario),
             tally: Tally::default(),

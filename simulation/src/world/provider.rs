@@ -22,8 +22,7 @@ impl World {
             process.is_scheduled = true;
             let (life, slow_ms) = (process.life, process.slow_ms);
             let at = self.now + 1 + self.random.below(3) + self.random.below(slow_ms);
-            self.queue
-                .push(at, Event::Run(Who::Provider(branch), life));
+            self.queue.push(at, Event::Run(Who::Provider(branch), life));
         }
     }
 
@@ -182,7 +181,6 @@ impl World {
             self.break_link(link);
         }
         let later = self.now + self.random.between(200, 15_000);
-        self.queue
-            .push(later, Event::Start(Who::Provider(branch)));
+        self.queue.push(later, Event::Start(Who::Provider(branch)));
     }
 }
