@@ -275,6 +275,47 @@ fn a_witnessed_charge_that_is_not_in_its_rounds_block_stops_the_votes() {
     assert_eq!(net.bill("HOUSEHOLD").lines[0].finality, Finality::Pending);
 }
 
+/// Went wrong: a receipt that named a round whose block was there already was kept as a promise,
+/// which nobody looked after: the charge was never billed, and the provider went unconvicted.
+#[test]
+fn a_receipt_for_a_round_that_is_over_is_a_broken_promise() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(1);
+    net.tamper = Some(|frame| match frame {
+        Frame::Receipt(_) => None,
+        other => Some(other),
+    });
+    net.charge("household", "HOME-1", wh(2_000));
+    let stages = net.node("household").charges().map(|c| c.stage.clone());
+    let waiting = stages.filter_map(|stage| match stage {
+        Stage::Signed {
+            profile,
+            receipt: None,
+            ..
+        } => Some(profile),
+        _ => None,
+    });
+    let profile = waiting.last().expect("the second charge");
+    let over = Receipt {
+        profile: profile.hash(),
+        node: profile.body.node,
+        seq: profile.body.seq,
+        round: net.provider().state().round,
+    };
+    let receipt = Signed::new(over, &provider_key(), &net.genesis.chain_id());
+    send_to_node(&mut net, "household", Frame::Receipt(receipt));
+    assert!(net.node("household").stopped().is_some());
+    let proof = |event: &Event| match event {
+        Event::BrokenReceipt { evidence, .. } => evidence.clone(),
+        _ => None,
+    };
+    let events = &net.gateway("household").events;
+    let proof = events.iter().find_map(proof).expect("an evidence file");
+    let file = ledger::EvidenceFile::from_bytes(&proof).expect("readable");
+    assert_eq!(file.verify(Some(&provider_key().public())), Ok(()));
+}
+
 #[test]
 fn a_parents_worthless_grant_does_not_stop_the_outbox_of_another_node() {
     let worthless: [fn(&mut Grant); 3] = [

@@ -185,11 +185,29 @@ impl Node {
         });
     }
 
-    /// The newest block, at `height`, breaks a promise.
+    /// A promise about a charge that is in no block: where its round's block is here, it was broken
+    /// when it was given.
+    pub(super) fn compare_with_sealed(&mut self, promised: &Witnessed) {
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
+        let round = promised.receipt.body.round;
+        if round > chain.state.round {
+            return;
+        }
+        let headers = chain.history.blocks().map(|block| &block.header.body);
+        let due = headers
+            .filter(|header| header.round >= round)
+            .min_by_key(|h| h.height);
+        let height = due.map_or(chain.state.height, |header| header.height);
+        self.broken(height, promised);
+    }
+
+    /// The block at `height` breaks a promise.
     fn broken(&mut self, height: u64, promised: &Witnessed) {
         let exhibit = self.kept.blocks().and_then(|chain| {
             let previous = &chain.history.block(height.checked_sub(1)?)?.header;
-            let broken = BrokenReceipt::find(previous, chain.history.newest()?, promised)?;
+            let broken = BrokenReceipt::find(previous, chain.history.block(height)?, promised)?;
             Some(Exhibit::BrokenReceipt(Box::new(broken)))
         });
         let reason = format!("block {height} lacks a charge that the provider gave a receipt for");

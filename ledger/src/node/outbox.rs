@@ -374,6 +374,10 @@ impl Node {
         } = charge.stage.clone()
             && profile.hash() == receipt.body.profile
         {
+            let promised = Witnessed {
+                profile: (*profile).clone(),
+                receipt: receipt.clone(),
+            };
             let receipt = Some(Box::new(receipt));
             let stage = Stage::Signed {
                 profile,
@@ -382,6 +386,9 @@ impl Node {
             };
             self.set_stage(number, stage);
             self.watch_own_receipts();
+            if !self.outbox.heights.contains_key(&promised.receipt.body.seq) {
+                self.compare_with_sealed(&promised);
+            }
         }
     }
 
