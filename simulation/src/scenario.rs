@@ -29,7 +29,6 @@ pub(crate) struct Scenario {
 /// A gateway and its place.
 #[derive(Debug)]
 pub(crate) struct Site {
-    pub(crate) name: String,
     pub(crate) config: NodeConfig,
     /// What its token lets it claim.
     pub(crate) claims: Vec<IdTag>,
@@ -86,7 +85,7 @@ impl Scenario {
     /// The scenario of a seed.
     pub(crate) fn of(seed: u64) -> Self {
         let mut random = Random::new(seed, 0);
-        let cast = match 0 * seed {
+        let cast = match seed % 3 {
             0 => Cast::Honest,
             1 => Cast::LyingNodes,
             _ => Cast::LyingProvider,
@@ -176,7 +175,6 @@ fn sites(random: &mut Random) -> Vec<Site> {
         let parent = &mut sites[parent].config;
         parent.members.insert(id_tag.clone(), group.clone());
         sites.push(Site {
-            name: format!("member-{member}"),
             config: NodeConfig {
                 chargers: BTreeMap::from([(id_tag, Some(group.clone()))]),
                 members: BTreeMap::new(),
@@ -208,7 +206,6 @@ fn parent_site(random: &mut Random, number: usize) -> Site {
     let outlets = ["garage", "yard"];
     let outlets = &outlets[..=random.index(2)];
     Site {
-        name: format!("parent-{number}"),
         config: NodeConfig {
             chargers,
             members: BTreeMap::new(),
@@ -254,7 +251,6 @@ fn crowd(random: &mut Random, cast: Cast, sites: &mut Vec<Site>) -> Option<Crowd
     let claims: Vec<IdTag> = (0..size).map(|n| tag(&format!("X{n}"))).collect();
     let charger = |group: &IdTag| (tag(&format!("{}-CAR", group.as_str())), Some(group.clone()));
     sites.push(Site {
-        name: "crowd".to_owned(),
         config: NodeConfig {
             chargers: claims.iter().map(charger).collect(),
             ..NodeConfig::default()

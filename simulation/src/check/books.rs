@@ -375,6 +375,11 @@ impl Books {
         self.final_height
     }
 
+    /// Whether anybody had a vote on the block at `height`; without voters the provider is alone.
+    pub(super) fn is_voted(&self, height: u64) -> bool {
+        self.groups.values().any(|group| group.since < height)
+    }
+
     pub(super) fn confirmed_height(&self) -> u64 {
         self.confirmed_height
     }

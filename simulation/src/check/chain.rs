@@ -153,7 +153,7 @@ impl Checks {
         let from = self.watched[index].final_height + 1;
         for height in from..=books.final_height() {
             let hash = books.header_at(height).expect("it is final");
-            let is_confirmed = height <= books.confirmed_height();
+            let is_confirmed = height <= books.confirmed_height() && books.is_voted(height);
             let first = *self.finals.entry(height).or_insert(hash);
             let first_confirmed = match is_confirmed {
                 true => *self.confirmed.entry(height).or_insert(hash),

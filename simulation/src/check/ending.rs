@@ -122,7 +122,7 @@ fn is_willing(world: &World, key: &PublicKey) -> bool {
     found.is_some_and(|(index, gateway)| {
         let does_vote = match &world.scenario.sites[index].lie {
             None | Some(GatewayLie::Crowd(CrowdLie::Approving)) => true,
-            Some(GatewayLie::Crowd(_) | GatewayLie::Ballot(_)) => false,
+            Some(GatewayLie::Crowd(_) | GatewayLie::Ballot(..)) => false,
             Some(_) => true,
         };
         does_vote && !gateway.has_left

@@ -76,7 +76,7 @@ impl Checks {
         let sites = scenario.sites.iter().enumerate();
         let honest = sites.filter(|(_, site)| site.is_honest());
         let is_voter_lie =
-            |lie: &GatewayLie| matches!(lie, GatewayLie::Crowd(_) | GatewayLie::Ballot(_));
+            |lie: &GatewayLie| matches!(lie, GatewayLie::Crowd(_) | GatewayLie::Ballot(..));
         Self {
             violation: None,
             provider_lies: scenario.provider_lie.is_some(),
@@ -138,13 +138,17 @@ impl Checks {
             Event::InvalidBlock { evidence, .. } => {
                 self.watched[index].must_be_stopped = true;
                 self.accused(index, "an invalid block");
-                if let Some(bytes) = evidence {
-                    self.check_evidence(bytes);
-                }
+                self.check_evidence(evidence.as_deref());
             }
-            Event::BrokenReceipt { .. } => {
+            Event::BrokenReceipt { evidence, .. } => {
                 self.watched[index].must_be_stopped = true;
                 self.accused(index, "a broken receipt");
+                self.check_evidence(evidence.as_deref());
+            }
+            Event::TwoHeaders { evidence, .. } => {
+                self.watched[index].must_be_stopped = true;
+                self.accused(index, "two headers for a height");
+                self.check_evidence(evidence.as_deref());
             }
             Event::FalseBill => self.accused(index, "a false bill"),
             Event::Restored { provider, here } if !self.provider_lies => {
@@ -168,7 +172,10 @@ impl Checks {
         }
     }
 
-    fn check_evidence(&mut self, bytes: &[u8]) {
+    fn check_evidence(&mut self, file: Option<&[u8]>) {
+        let Some(bytes) = file else {
+            return;
+        };
         let key = self.provider_key;
         let read = EvidenceFile::from_bytes(bytes);
         let proven = read.and_then(|file| file.verify(Some(&key)));

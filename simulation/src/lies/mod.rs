@@ -1,78 +1,66 @@
 //! Liars: what they change of what goes out and comes in.
 //!
 //! A liar is an honest machine with a hand on its wires (and its key). A new lie is a row in one of
-//! the tables below, and a file where it needs one.
+//! the tables of `profile`, `group_block`, `ballot`, `block` and `provider`.
 
-use ledger::Frame;
-use ledger::node;
-use ledger::provider::{self as rules, LinkId};
-use protocol::message::Response;
+mod ballot;
+mod block;
+mod gateway;
+mod group_block;
+mod profile;
+mod provider;
+
+pub(crate) use ballot::{BallotLie, CrowdLie};
+pub(crate) use block::BlockLie;
+pub(crate) use gateway::GatewayMemory;
+pub(crate) use group_block::GroupBlockLie;
+pub(crate) use profile::ProfileLie;
+pub(crate) use provider::{Conduct, ProviderMemory};
 
 use crate::random::Random;
-use crate::scenario::Scenario;
-use crate::world::World;
 
-/// What a gateway lies about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum GatewayLie {
-    Ballot(()),
-    Crowd(CrowdLie),
-}
-
-/// How a crowd of Sybils votes.
+/// What a gateway lies about, and the name that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CrowdLie {
-    /// Never.
-    Silent,
-    /// Only for what is final already: it stays awake and confirms nothing.
-    Grudging,
-    /// For everything, at once, unseen.
-    Approving,
+pub(crate) enum GatewayLie {
+    Profile(ProfileLie, &'static str),
+    GroupBlock(GroupBlockLie, &'static str),
+    Ballot(BallotLie, &'static str),
+    Crowd(CrowdLie),
+    /// A parent's grants are signed with another key.
+    Grant,
 }
 
-/// What the provider lies about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProviderLie {}
-
-#[derive(Debug, Default)]
-pub(crate) struct GatewayMemory {}
-
-#[derive(Debug)]
-pub(crate) struct ProviderMemory {}
-
-impl ProviderMemory {
-    pub(crate) fn new(_: &Scenario, _: u64) -> Self {
-        Self {}
-    }
+/// What the provider lies about, and the name that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProviderLie {
+    Block(BlockLie, &'static str),
+    Conduct(Conduct, &'static str),
 }
 
 pub(crate) fn draw_gateway_lie(random: &mut Random) -> GatewayLie {
-    todo!()
-}
-pub(crate) fn draw_provider_lie(random: &mut Random) -> ProviderLie {
-    todo!()
+    match random.below(100) {
+        0..45 => {
+            let (lie, name) = *random.pick(&profile::PROFILE_LIES);
+            GatewayLie::Profile(lie, name)
+        }
+        45..80 => {
+            let (lie, name) = *random.pick(&group_block::GROUP_BLOCK_LIES);
+            GatewayLie::GroupBlock(lie, name)
+        }
+        80..94 => {
+            let (lie, name) = *random.pick(&ballot::BALLOT_LIES);
+            GatewayLie::Ballot(lie, name)
+        }
+        _ => GatewayLie::Grant,
+    }
 }
 
-impl World {
-    pub(crate) fn branch_for(&self, _: usize) -> usize {
-        0
+pub(crate) fn draw_provider_lie(random: &mut Random) -> ProviderLie {
+    if random.chance(60) {
+        let (lie, name) = *random.pick(&block::BLOCK_LIES);
+        ProviderLie::Block(lie, name)
+    } else {
+        let (conduct, name) = *random.pick(&provider::CONDUCTS);
+        ProviderLie::Conduct(conduct, name)
     }
-    pub(crate) fn lied_by_gateway(&mut self, index: usize, frame: Frame) -> Vec<Frame> {
-        vec![frame]
-    }
-    pub(crate) fn lied_reply(&mut self, _: usize, response: Option<Response>) -> Option<Response> {
-        response
-    }
-    pub(crate) fn lied_to_provider(
-        &mut self,
-        _: usize,
-        _: LinkId,
-        input: rules::Input,
-    ) -> Option<rules::Input> {
-        Some(input)
-    }
-    pub(crate) fn lied_by_provider(&mut self, _: usize, _: usize, frame: Frame) -> Vec<Frame> {
-        vec![frame]
-    }
-    pub(crate) fn see_input(&mut self, _: usize, _: &node::Input) {}
 }

@@ -133,9 +133,23 @@ impl World {
     fn gateway_tells(&mut self, index: usize, event: &NodeEvent) {
         let name = event_name(event);
         self.note(Who::Gateway(index), || format!("tells: {name}"));
+        self.count_finding(event);
         if self.scenario.sites[index].is_honest() {
             self.checks.gateway_tells(index, event);
         }
+    }
+
+    fn count_finding(&mut self, event: &NodeEvent) {
+        let found = match event {
+            NodeEvent::InvalidBlock { .. } => "found: an invalid block",
+            NodeEvent::BrokenReceipt { .. } => "found: a broken receipt",
+            NodeEvent::TwoHeaders { .. } => "found: two headers for a height",
+            NodeEvent::Convicted { .. } => "found: a conviction in a block",
+            NodeEvent::Held { .. } => "charge held",
+            NodeEvent::Final { .. } => "charge final, with its receipt file",
+            _ => return,
+        };
+        self.tally.count(found);
     }
 
     pub(super) fn crash_gateway(&mut self, index: usize) {
@@ -166,6 +180,7 @@ fn event_name(event: &NodeEvent) -> String {
         }
         NodeEvent::Convicted { node, offence } => format!("node {node} is convicted: {offence}"),
         NodeEvent::BrokenReceipt { height, .. } => format!("block {height} breaks a receipt"),
+        NodeEvent::TwoHeaders { height, .. } => format!("two headers for block {height}"),
         NodeEvent::Billed(info) => format!("a bill of {} lines", info.lines.len()),
         other => format!("{other:?}").chars().take(40).collect(),
     }

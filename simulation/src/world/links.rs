@@ -79,7 +79,7 @@ impl World {
         self.queue.push(at, Event::ToGateway(id, Box::new(input)));
     }
 
-    pub(super) fn send_to_provider(&mut self, id: LinkId, input: rules::Input) {
+    pub(crate) fn send_to_provider(&mut self, id: LinkId, input: rules::Input) {
         let Some((gateway, last)) = self.wire(id).map(|link| (link.gateway, link.to_provider))
         else {
             return;
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// Breaks a link; what is on its way is lost.
-    pub(super) fn break_link(&mut self, id: LinkId) {
+    pub(crate) fn break_link(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -217,7 +217,7 @@ impl World {
     }
 
     /// The links to a process of the provider's.
-    pub(super) fn links_of_branch(&self, branch: usize) -> Vec<LinkId> {
+    pub(crate) fn links_of_branch(&self, branch: usize) -> Vec<LinkId> {
         let links = self.links.iter();
         links
             .filter(|(_, link)| link.branch == branch && link.is_up)

@@ -73,6 +73,8 @@ pub(crate) enum Event {
     Fault(Fault),
     /// Everything that broke is whole again.
     Heal,
+    /// A lying provider does something by itself.
+    Lie,
     /// Somebody plugs in; the number is the charge's.
     PlugIn(usize),
     /// The charge ends.
@@ -183,7 +185,12 @@ impl World {
             self.queue
                 .push(planned.at, Event::Fault(planned.fault.clone()));
         }
+        self.plan_lies();
         self.queue.push(self.scenario.heals_at, Event::Heal);
+    }
+
+    pub(crate) fn plan_event(&mut self, at: u64, event: Event) {
+        self.queue.push(at, event);
     }
 
     /// The operator's part: before anything else happens.
@@ -222,7 +229,7 @@ impl World {
             Event::Run(who, life) => self.run(who, life),
             Event::Tick(who, life) => self.tick(who, life, true),
             Event::Alarm(who, life) => self.tick(who, life, false),
-            Event::Start(who) => self.start(who),
+            Event::Start(who) => self.start_now(who),
             Event::Connect(gateway) => self.connect(gateway),
             Event::ToGateway(link, input) => self.arrives_at_gateway(link, *input),
             Event::ToProvider(link, input) => self.arrives_at_provider(link, *input),
@@ -233,6 +240,7 @@ impl World {
             Event::AskLost(branch, call) => self.ask_lost(branch, call),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal => self.heal(),
+            Event::Lie => self.lie_now(),
             Event::PlugIn(charge) => self.plug_in(charge),
             Event::PlugOut(charge) => self.plug_out(charge),
             Event::Look => self.look(),
@@ -275,7 +283,7 @@ impl World {
         }
     }
 
-    fn start(&mut self, who: Who) {
+    pub(crate) fn start_now(&mut self, who: Who) {
         match who {
             Who::Provider(branch) if !self.branches[branch].process.is_up() => {
                 self.start_provider(branch);

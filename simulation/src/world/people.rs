@@ -185,6 +185,7 @@ impl World {
         let end = self.gateways[site].process.clock(self.now).seconds();
         let charging = &mut self.people.charges[charge];
         charging.phase = Phase::Ended;
+        self.tally.count("charge metered");
         // A clock that was set back in between gives a charge of no length, never a negative one.
         charging.end = end.max(charging.start);
         let energy = charging.planned.energy_wh;

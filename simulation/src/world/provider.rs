@@ -126,7 +126,7 @@ impl World {
         frames
     }
 
-    pub(super) fn provider_sends(&mut self, link: LinkId, frame: Frame) {
+    pub(crate) fn provider_sends(&mut self, link: LinkId, frame: Frame) {
         let Some((gateway, branch)) = self.wire(link).map(|wire| (wire.gateway, wire.branch))
         else {
             return;
@@ -161,7 +161,7 @@ impl World {
                 final_height,
             } => format!("sealed {height}, round {round}: {charges} charges, final {final_height}"),
             rules::Event::Convicted { node, offence } => {
-                self.tally.count("conviction recorded in a block");
+                self.tally.count("conviction recorded by the provider");
                 format!("node {node} is convicted: {offence}")
             }
             other => format!("{other:?}").chars().take(120).collect(),
