@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use simulation::{Outcome, Tally, simulate};
@@ -32,8 +33,13 @@ fn main() -> ExitCode {
     let batch = run_all(&settings);
     println!("{}", table(&batch.tally));
     println!(
-        "{} seeds from {}, {} events, trace {}",
-        batch.done, settings.from, batch.steps, batch.trace
+        "{} seeds from {}, {} events, {:.1} ms a seed, trace {:016x}",
+        batch.done,
+        settings.from,
+        batch.steps,
+        batch.took.as_secs_f64() * 1_000.0
+            / f64::from(u32::try_from(batch.done).unwrap_or(u32::MAX)),
+        batch.trace
     );
     match batch.failed {
         Some(outcome) => report(&outcome),
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
 struct Batch {
     done: u64,
     steps: u64,
+    // By the clock, over all seeds.
+    took: Duration,
     tally: Tally,
     // The traces of all seeds, in one number that no order changes.
     trace: u64,
@@ -54,8 +62,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn take(&mut self, outcome: Outcome) {
+    fn take(&mut self, outcome: Outcome, took: Duration) {
         self.done += 1;
+        self.took += took;
         self.steps += outcome.steps;
         self.tally.add(&outcome.tally);
         let first = outcome.trace.0[..8].try_into().expect("eight bytes");
@@ -80,14 +89,24 @@ fn run_all(settings: &Settings) -> Batch {
                     if number >= settings.seeds {
                         break;
                     }
+                    let begun = now();
                     let outcome = simulate(settings.from + number, false);
+                    let took = begun.elapsed();
                     has_failed.fetch_or(outcome.violation.is_some(), Ordering::Relaxed);
-                    batch.lock().expect("nobody panics").take(outcome);
+                    batch.lock().expect("nobody panics").take(outcome, took);
                 }
             });
         }
     });
     batch.into_inner().expect("nobody panics")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "measures how long runs take, from outside"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn table(tally: &Tally) -> String {

@@ -7,9 +7,11 @@
 mod bench;
 mod command;
 mod licences;
+mod patches;
 mod peers;
 mod prove;
 mod record;
+mod simulate;
 mod steps;
 mod test;
 mod workspace;
@@ -23,8 +25,10 @@ use clap::Parser;
 enum Task {
     /// Every check of a change, exactly as CI runs them
     Test,
-    /// The heavy runs: many kills at random points, and an hour of charging
+    /// The heavy runs: rules removed under the simulator, kills at random points, an hour of charging
     Prove(prove::Settings),
+    /// Runs of node and provider in virtual time, among faults and liars
+    Simulate(simulate::Settings),
     /// What the rules cost, beside their limits
     Bench(bench::Settings),
     /// Films the demo for the README: docs/demo.svg
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => test::run(),
         Task::Prove(settings) => prove::run(&settings),
+        Task::Simulate(settings) => simulate::run(&settings),
         Task::Bench(settings) => bench::run(&settings),
         Task::Record => record::run(),
     };
