@@ -181,9 +181,10 @@ impl Node {
         self.submit(now);
     }
 
-    /// Signs what can be signed and sends what has no receipt, in order.
+    /// Signs what can be signed and sends what has no receipt, in order. A node that has proof
+    /// against its provider keeps what it measures.
     pub(super) fn submit(&mut self, now: UnixMillis) {
-        if !self.is_linked || self.outbox.refused.is_some() {
+        if !self.is_linked || self.stopped.is_some() || self.outbox.refused.is_some() {
             return;
         }
         // Charges at one outlet keep their order: a register only rises.
