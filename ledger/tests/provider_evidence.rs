@@ -139,7 +139,10 @@ fn show_second_header(net: &mut Network, name: &str) {
     header.body.time.0 += 1;
     resign(&mut header);
     let index = net.index(name);
-    net.node_gets(index, Input::Frame(Box::new(Frame::Header(Box::new(header)))));
+    net.node_gets(
+        index,
+        Input::Frame(Box::new(Frame::Header(Box::new(header)))),
+    );
     net.settle();
     assert!(net.node(name).stopped().is_some());
 }

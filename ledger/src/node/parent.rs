@@ -143,6 +143,8 @@ impl Node {
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();
+        self.name_deputies();
+        self.report_exchanges();
         self.submit(now);
     }
 

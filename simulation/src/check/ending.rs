@@ -55,14 +55,15 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
         return Some("somebody is still charging".to_owned());
     }
     let progress = node.progress();
-    if progress.is_none_or(|progress| progress.tip != state.tip) {
+    let Some(progress) = progress.filter(|progress| progress.tip == state.tip) else {
         return Some("it is not at the provider's newest block".to_owned());
-    }
+    };
     let is_final_due = is_finality_due(world, state);
     let waiting = node.charges().find(|charge| match &charge.stage {
         Stage::Held { .. } => false,
         Stage::Measured => !is_excused(world, node, charge),
-        Stage::Signed { receipt: None, .. } => true,
+        // Whoever keeps headers only and missed a receipt is told again by the proof.
+        Stage::Signed { receipt: None, .. } => is_final_due || !progress.is_headers_only,
         Stage::Signed { .. } => is_final_due,
     });
     waiting.map(|charge| {
