@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use protocol::message::{Hello, HelloAck, Join, JoinAck, Request, from_json};
 use protocol::rpc::{Frame, Limits};
+use tests::vectors::Vector;
 
 fn document() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
@@ -85,15 +86,45 @@ fn every_example_is_read_and_every_call_has_one() {
     assert_eq!(actions, expected.map(str::to_owned).into());
 }
 
+/// What `vector` tells as a text in a field of this name.
+fn texts(vector: &Vector, field: &str) -> Vec<String> {
+    let fields = vector.text.lines().filter_map(|line| {
+        let text = line.trim().strip_prefix(&format!("\"{field}\": "))?;
+        serde_json::from_str(text.trim_end_matches(',')).ok()
+    });
+    fields.collect()
+}
+
+#[test]
+fn every_example_is_one_of_the_vectors() {
+    let vectors = tests::vectors::all();
+    let vector = |name| vectors.iter().find(|vector| vector.name == name);
+    let calls = vector("calls.json").expect("it is made");
+    let known: BTreeSet<String> = ["payload", "answer"]
+        .into_iter()
+        .flat_map(|field| texts(calls, field))
+        .collect();
+    let handshake = &vector("handshake.json").expect("it is made").text;
+    let document = document();
+    let frames = document
+        .lines()
+        .filter(|line| line.starts_with("[2,\"") || line.starts_with("[3,\""));
+    for line in frames {
+        let payload = match Frame::parse(line, &Limits::default()).expect(line) {
+            Frame::Call { payload, .. } | Frame::CallResult { payload, .. } => payload,
+            other => panic!("{other:?}"),
+        };
+        let quoted = serde_json::to_string(line).expect("a text is always JSON");
+        let is_known = known.contains(payload.get()) || handshake.contains(&quoted);
+        assert!(is_known, "{line}");
+    }
+}
+
 #[test]
 fn every_rule_that_a_vector_names_is_in_the_document() {
     let document = document();
     for vector in tests::vectors::all() {
-        let rules = vector.text.lines().filter_map(|line| {
-            let rule = line.trim().strip_prefix("\"rule\": \"")?;
-            rule.strip_suffix("\",")
-        });
-        for rule in rules {
+        for rule in texts(&vector, "rule") {
             let is_there = document.contains(&format!("**{rule}**"));
             assert!(is_there, "{}: {rule}", vector.name);
         }

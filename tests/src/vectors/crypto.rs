@@ -121,14 +121,15 @@ fn little_endian(number: &BigUint) -> [u8; 32] {
     bytes.try_into().expect("it is below 2^256")
 }
 
-fn with_order_added(genuine: &Signature) -> Signature {
+pub(super) fn with_order_added(genuine: &Signature) -> Signature {
     let mut changed = *genuine;
     let number = BigUint::from_bytes_le(&genuine.0[32..]) + order();
     changed.0[32..].copy_from_slice(&little_endian(&number));
     changed
 }
 
-fn neutral() -> PublicKey {
+/// The neutral element, as a key: usable by nobody.
+pub(super) fn neutral() -> PublicKey {
     let mut key = [0; 32];
     key[0] = 1;
     PublicKey(key)
@@ -152,7 +153,8 @@ fn with_neutral_point() -> Signature {
     signature
 }
 
-fn over_neutral_key() -> Signature {
+/// What a lenient check accepts for any message under the neutral key.
+pub(super) fn over_neutral_key() -> Signature {
     let mut signature = Signature([0; 64]);
     signature.0[0] = 1;
     signature

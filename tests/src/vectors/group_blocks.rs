@@ -2,10 +2,11 @@
 
 use ledger::block::{GroupBlock, group_block_leaf};
 use ledger::merkle;
-use protocol::{EnergyWh, Hash, KeyPair, Signed, SignedProfile};
+use protocol::{Domain, EnergyWh, Hash, KeyPair, NodeId, PublicKey, Signed, SignedProfile};
 
 use super::Vector;
 use super::chain::{self, Chain, HOME};
+use super::crypto;
 use super::json::{Json, bytes, list, object, raw};
 
 /// A group block, and the keys by which it is judged.
@@ -14,8 +15,9 @@ struct Case {
     what: &'static str,
     sealed: Signed<GroupBlock>,
     profiles: Vec<SignedProfile>,
-    /// Why it does not hold.
-    reason: Option<&'static str>,
+    parent_key: PublicKey,
+    /// The rule that it breaks, and why it does not hold.
+    broken: Option<(&'static str, &'static str)>,
 }
 
 pub(super) fn all(chain: &Chain) -> Vec<Vector> {
@@ -28,12 +30,13 @@ pub(super) fn all(chain: &Chain) -> Vec<Vector> {
 fn cases(chain: &Chain) -> Vec<Case> {
     let profiles = chain.profiles();
     let sealed = chain.block(2).body.group_blocks[0].clone();
-    let case = |name, what, sealed: &Signed<GroupBlock>, profiles: &[SignedProfile], reason| Case {
+    let case = |name, what, sealed: &Signed<GroupBlock>, profiles: &[SignedProfile], broken| Case {
         name,
         what,
         sealed: sealed.clone(),
         profiles: profiles.to_vec(),
-        reason: Some(reason),
+        parent_key: chain::node(1).public(),
+        broken: Some(broken),
     };
     let changed = |change: fn(&mut GroupBlock)| {
         let mut body = sealed.body.clone();
@@ -53,6 +56,24 @@ fn cases(chain: &Chain) -> Vec<Case> {
     let hashes = profiles
         .iter()
         .map(|p| merkle::leaf_hash(&protocol::canonical(p)));
+    let mut weak = sealed.clone();
+    weak.signature = crypto::over_neutral_key();
+    let mut malleable = sealed.clone();
+    malleable.signature = crypto::with_order_added(&sealed.signature);
+    let mut another_purpose = sealed.clone();
+    another_purpose.signature = chain::node(1).sign(
+        Domain::Header,
+        &chain.genesis.chain_id(),
+        &protocol::canonical(&sealed.body),
+    );
+    let lines = chain.block(2).body.charges.iter();
+    let all_groups: Vec<SignedProfile> = lines.map(|line| line.profile.clone()).collect();
+    let twice = [profiles[0].clone(), profiles[0].clone()];
+    let mut unknown = profiles.clone();
+    unknown[1].body.node = NodeId(9);
+    unknown.sort_by_key(|profile| profile.body.sort_key());
+    let mut unsigned = profiles.clone();
+    unsigned[2].signature.0[63] ^= 1;
     let without_sums = GroupBlock {
         root: merkle::root(&hashes.collect::<Vec<_>>()),
         ..sealed.body.clone()
@@ -63,77 +84,133 @@ fn cases(chain: &Chain) -> Vec<Case> {
             what: "A group block over three profiles, each leaf with the energy of those before it",
             sealed: sealed.clone(),
             profiles: profiles.clone(),
-            reason: None,
+            parent_key: chain::node(1).public(),
+            broken: None,
         },
         Case {
             name: "group-block-of-one",
             what: "A group block over one profile: its root is that leaf",
             sealed: chain.block(4).body.group_blocks[0].clone(),
             profiles: vec![chain.block(4).body.charges[0].profile.clone()],
-            reason: None,
+            parent_key: chain::node(1).public(),
+            broken: None,
         },
         case(
             "group-block-flipped-signature",
             "The last bit of the signature flipped",
             &flipped,
             &profiles,
-            "the signature is not the parent's",
+            ("G1", "the signature is not the parent's"),
         ),
         case(
             "group-block-another-signer",
             "Signed by another group's parent",
             &by_another,
             &profiles,
-            "the signature is not the parent's",
+            ("G1", "the signature is not the parent's"),
         ),
         case(
             "group-block-another-total",
             "It states a Wh less than its profiles come to",
             &changed(|body| body.energy = EnergyWh(body.energy.0 - 1)),
             &profiles,
-            "its energy is not that of its profiles",
+            ("G5", "its energy is not that of its profiles"),
         ),
         case(
             "group-block-another-count",
             "It states four profiles",
             &changed(|body| body.count += 1),
             &profiles,
-            "its count is not that of its profiles",
+            ("G5", "its count is not that of its profiles"),
         ),
         case(
             "group-block-missing-profile",
             "One of its profiles is not shown",
             &sealed,
             &profiles[..2],
-            "its count is not that of its profiles",
+            ("G5", "its count is not that of its profiles"),
         ),
         case(
             "group-block-out-of-order",
             "Its profiles are not sorted by charger, node and number, and its root is over them so",
             &over(&swapped),
             &swapped,
-            "its profiles are not in order",
+            ("G3", "its profiles are not in order"),
         ),
         case(
             "group-block-without-sums",
             "Its root is over the profiles without the energy of those before each",
             &sign(without_sums, &chain::node(1)),
             &profiles,
-            "its root is not that of its profiles",
+            ("G5", "its root is not that of its profiles"),
         ),
         case(
             "group-block-forged-profile",
             "Its second profile says one Wh more than its node signed, and root and total agree",
             &over(&forged),
             &forged,
-            "a profile is not signed by its node",
+            ("G4", "a profile is not signed by its node"),
+        ),
+        Case {
+            parent_key: crypto::neutral(),
+            ..case(
+                "group-block-weak-key",
+                "The parent's key is of small order: a lenient check accepts this signature of it \
+                 for any message",
+                &weak,
+                &profiles,
+                ("G1", "the parent's key is not usable"),
+            )
+        },
+        case(
+            "group-block-another-number",
+            "The second half of the signature has the group's order added: the same point, \
+             another number",
+            &malleable,
+            &profiles,
+            ("G1", "the signature is not the parent's"),
+        ),
+        case(
+            "group-block-another-purpose",
+            "The parent's signature over the same bytes for the purpose of a header",
+            &another_purpose,
+            &profiles,
+            ("G1", "the signature is not the parent's"),
+        ),
+        case(
+            "group-block-another-payer",
+            "One of its profiles is another group's",
+            &over(&all_groups),
+            &all_groups,
+            ("G2", "a profile is not the group's"),
+        ),
+        case(
+            "group-block-twice",
+            "It seals one profile twice",
+            &over(&twice),
+            &twice,
+            ("G3", "its profiles are not in order"),
+        ),
+        case(
+            "group-block-unknown-node",
+            "A profile of a node whose key is not given",
+            &over(&unknown),
+            &unknown,
+            ("G4", "a profile is not signed by its node"),
+        ),
+        case(
+            "group-block-profile-signature",
+            "The last byte of a profile's signature changed, and its root is over it so",
+            &over(&unsigned),
+            &unsigned,
+            ("G4", "a profile is not signed by its node"),
         ),
         case(
             "group-block-of-none",
             "It seals no profile",
             &over(&[]),
             &[],
-            "it seals no profile",
+            ("G2", "it seals no profile"),
         ),
     ]
 }
@@ -149,7 +226,7 @@ fn over(profiles: &[SignedProfile]) -> Signed<GroupBlock> {
 
 impl Case {
     fn vector(self, chain: &Chain) -> Vector {
-        assert_eq!(self.holds(chain), self.reason.is_none(), "{}", self.name);
+        assert_eq!(self.holds(chain), self.broken.is_none(), "{}", self.name);
         let mut before = EnergyWh(0);
         let mut hashes = Vec::new();
         let leaves = self.profiles.iter().map(|profile| {
@@ -166,9 +243,9 @@ impl Case {
         let leaves = list(leaves.collect::<Vec<_>>());
         let json = object([
             ("what", self.what.into()),
-            ("valid", self.reason.is_none().into()),
+            ("valid", self.broken.is_none().into()),
             ("chain_id", raw(&chain.genesis.chain_id().0)),
-            ("parent_key", raw(&chain::node(1).public().0)),
+            ("parent_key", raw(&self.parent_key.0)),
             (
                 "node_keys",
                 object([("1", raw(&chain::node(1).public().0))]),
@@ -178,27 +255,30 @@ impl Case {
             ("leaves", leaves),
             ("root_over_leaves", raw(&merkle::root(&hashes).0)),
         ]);
-        let json = match self.reason {
-            Some(reason) => json.with([("reason", Json::from(reason))]),
+        let json = match self.broken {
+            Some((rule, reason)) => {
+                json.with([("rule", rule.into()), ("reason", Json::from(reason))])
+            }
             None => json,
         };
         Vector::new(self.name, json)
     }
 
-    /// Whether it holds by itself: signatures, order, root, count and energy.
+    /// Whether it holds by itself: G1 to G5.
     fn holds(&self, chain: &Chain) -> bool {
         let chain_id = chain.genesis.chain_id();
-        let key = chain::node(1).public();
-        let said = &self.sealed.body;
-        let due = GroupBlock::over(said.group, said.round, said.previous, self.profiles.iter());
+        let (said, profiles) = (&self.sealed.body, &self.profiles);
+        let due = GroupBlock::over(said.group, said.round, said.previous, profiles.iter());
         let sorted = |pair: &[SignedProfile]| pair[0].body.sort_key() < pair[1].body.sort_key();
-        self.sealed.verify(&key, &chain_id).is_ok()
+        let is_signed = |profile: &SignedProfile| {
+            let key = chain::node(1).public();
+            profile.body.node == NodeId(1) && profile.verify(&key, &chain_id).is_ok()
+        };
+        self.sealed.verify(&self.parent_key, &chain_id).is_ok()
+            && !profiles.is_empty()
+            && profiles.iter().all(|p| p.body.payer == said.group)
+            && profiles.windows(2).all(sorted)
+            && profiles.iter().all(is_signed)
             && due == *said
-            && due.count > 0
-            && self.profiles.windows(2).all(sorted)
-            && self
-                .profiles
-                .iter()
-                .all(|p| p.verify(&key, &chain_id).is_ok())
     }
 }

@@ -14,6 +14,7 @@ mod link;
 mod prices;
 mod receipts;
 mod refused_blocks;
+mod states;
 mod structures;
 mod trees;
 
@@ -59,6 +60,7 @@ pub fn all() -> Vec<Vector> {
         Vector::new("chargers", structures::charger_ids()),
         Vector::new("structures", structures::signed(&chain)),
         Vector::new("trees", trees::trees()),
+        Vector::new("state", states::states(&chain)),
         Vector::new("blocks", blocks::blocks(&chain)),
         Vector::new("blocks-refused", refused_blocks::refused(&chain)),
         Vector::new("receipts", receipts::receipts(&chain)),

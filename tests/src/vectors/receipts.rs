@@ -1,11 +1,13 @@
 //! Receipt files: three that prove a charge final, each in its way, and many that do not.
 
 use ledger::block::{Ballot, Header};
+use ledger::merkle::{self, Way};
 use ledger::receipt_file::{self, FinalityProof, ReceiptFile, Sources, StateLeaf, Vote};
 use ledger::state::{Leaf, State};
-use protocol::{GroupId, KeyPair, Signed};
+use protocol::{Domain, GroupId, KeyPair, NodeId, PublicKey, Signed};
 
 use super::chain::{self, Chain};
+use super::crypto;
 use super::json::{Json, bytes, list, object, raw};
 
 pub(super) fn receipts(chain: &Chain) -> Json {
@@ -47,10 +49,35 @@ pub(super) fn receipts(chain: &Chain) -> Json {
                     ("voters", proven.voters.into()),
                     ("votes", proven.votes.into()),
                     ("dormant", proven.dormant.into()),
-                    ("votes_bytes", list(file.finality.votes.iter().map(bytes))),
+                    ("steps", steps(&file)),
                 ])
             })),
         ),
+    ])
+}
+
+/// What a program comes to on its way, for whoever looks for a mistake in one.
+fn steps(file: &ReceiptFile) -> Json {
+    let chain_id = file.genesis.chain_id();
+    let header = protocol::canonical(&file.header.body);
+    let line = merkle::leaf_hash(&protocol::canonical(&file.line));
+    object([
+        ("genesis", bytes(&file.genesis)),
+        ("chain_id", raw(&chain_id.0)),
+        (
+            "header_digest",
+            raw(&Domain::Header.digest(&chain_id, &header).0),
+        ),
+        ("header_hash", raw(&file.header.hash().0)),
+        ("line_leaf_hash", raw(&line.0)),
+        ("charges_root", raw(&file.sections[2].0)),
+        ("body_root", raw(&file.header.body.body_root.0)),
+        ("anchor_hash", raw(&file.finality.anchor.header.hash().0)),
+        (
+            "anchor_state_root",
+            raw(&file.finality.anchor.header.body.state_root.0),
+        ),
+        ("votes", list(file.finality.votes.iter().map(bytes))),
     ])
 }
 
@@ -102,24 +129,26 @@ struct Refused {
     what: &'static str,
     rule: &'static str,
     bytes: Vec<u8>,
-    key: KeyPair,
+    key: PublicKey,
 }
 
 pub(super) fn refused(chain: &Chain) -> Json {
     let mut cases = flipped(chain);
     cases.extend(shapes(chain));
+    cases.extend(lenient(chain));
+    cases.extend(ways(chain));
     cases.extend(votes(chain));
     cases.extend(closings(chain));
     let judged = cases.into_iter().map(|case| {
         let read = ReceiptFile::from_bytes(&case.bytes);
-        let reason = match read.and_then(|file| file.verify(Some(&case.key.public()))) {
+        let reason = match read.and_then(|file| file.verify(Some(&case.key))) {
             Err(reason) => reason.to_string(),
             Ok(proven) => panic!("{} proves {proven:?}", case.what),
         };
         object([
             ("what", case.what.into()),
             ("rule", case.rule.into()),
-            ("provider_key", raw(&case.key.public().0)),
+            ("provider_key", raw(&case.key.0)),
             ("file", raw(&case.bytes)),
             ("reason", reason.into()),
         ])
@@ -137,7 +166,7 @@ pub(super) fn refused(chain: &Chain) -> Json {
 }
 
 fn case(what: &'static str, rule: &'static str, bytes: Vec<u8>) -> Refused {
-    let key = chain::provider();
+    let key = chain::provider().public();
     Refused {
         what,
         rule,
@@ -234,7 +263,7 @@ fn shapes(chain: &Chain) -> Vec<Refused> {
     let mut flag = bytes.clone();
     flag[position(&bytes, &protocol::canonical(&file.line)) + 204] = 2;
     let mut other = case("Asked for another provider's", "R3", bytes.clone());
-    other.key = KeyPair::from_seed(&[42; 32]);
+    other.key = KeyPair::from_seed(&[42; 32]).public();
     let mut index = file.clone();
     index.index += 1;
     vec![
@@ -247,6 +276,168 @@ fn shapes(chain: &Chain) -> Vec<Refused> {
         case("A truth value of 2", "R2", flag),
         other,
         case("Another position in the block", "R5", index.to_bytes()),
+    ]
+}
+
+/// What a check that is not strict takes for signed.
+fn lenient(chain: &Chain) -> Vec<Refused> {
+    let mut longer = direct(chain);
+    longer.header.signature = crypto::with_order_added(&longer.header.signature);
+    let mut purpose = direct(chain);
+    purpose.header.signature = chain::provider().sign(
+        Domain::Ballot,
+        &chain.genesis.chain_id(),
+        &protocol::canonical(&purpose.header.body),
+    );
+    vec![
+        case(
+            "The header's signature with the group's order added to its second half",
+            "R4",
+            longer.to_bytes(),
+        ),
+        case(
+            "The header signed for the purpose of a ballot",
+            "R4",
+            purpose.to_bytes(),
+        ),
+        Refused {
+            key: crypto::neutral(),
+            ..case(
+                "A provider's key of small order, and what a lenient check takes for its signatures",
+                "R4",
+                of_weak_provider(chain).to_bytes(),
+            )
+        },
+        case(
+            "A voter's parent with a key of small order, and what a lenient check takes for its \
+             ballot; the provider signed the headers",
+            "R8",
+            of_weak_voter(chain).to_bytes(),
+        ),
+    ]
+}
+
+/// Under the neutral element as the provider's key; the voters are real.
+fn of_weak_provider(chain: &Chain) -> ReceiptFile {
+    let mut file = direct(chain);
+    file.genesis.provider_key = crypto::neutral();
+    let chain_id = file.genesis.chain_id();
+    file.header.signature = crypto::over_neutral_key();
+    file.finality.anchor.header.signature = crypto::over_neutral_key();
+    for vote in &mut file.finality.votes {
+        let voter = u8::try_from(vote.ballot.body.voter.0).expect("few voters");
+        vote.ballot = Signed::new(vote.ballot.body.clone(), &chain::node(voter), &chain_id);
+    }
+    file
+}
+
+/// The provider says before the block that node 2 has the neutral element as its key.
+fn of_weak_voter(chain: &Chain) -> ReceiptFile {
+    let mut file = direct(chain);
+    let mut state = chain.state_at(1).clone();
+    let node = state.nodes.get_mut(&NodeId(2)).expect("it is enrolled");
+    node.key = crypto::neutral();
+    let mut before = chain.header(1).body.clone();
+    before.state_root = state.root();
+    let anchor = &mut file.finality.anchor;
+    anchor.header = sign(before);
+    anchor.way = state
+        .way(&Leaf::Totals(anchor.totals.clone()))
+        .expect("it is there");
+    let mut own = file.header.body.clone();
+    own.previous = anchor.header.hash();
+    file.header = sign(own);
+    for vote in &mut file.finality.votes {
+        let voter = vote.ballot.body.voter;
+        let number = u8::try_from(voter.0).expect("few voters");
+        let ballot = Ballot {
+            header: file.header.hash(),
+            ..vote.ballot.body.clone()
+        };
+        vote.ballot = Signed::new(ballot, &chain::node(number), &chain.genesis.chain_id());
+        vote.group = group_leaf(&state, voter);
+        vote.parent = StateLeaf::of_node(&state, NodeId(voter.0)).expect("it is there");
+        if voter == GroupId(2) {
+            vote.ballot.signature = crypto::over_neutral_key();
+        }
+    }
+    file
+}
+
+fn sign(header: Header) -> Signed<Header> {
+    Signed::new(header, &chain::provider(), &chain::genesis().chain_id())
+}
+
+/// Ways to a state root that do not lead there.
+fn ways(chain: &Chain) -> Vec<Refused> {
+    let beyond = |way: &Way| 1 << way.path.len();
+    let direct = |what, rule, change: &dyn Fn(&mut ReceiptFile)| {
+        let mut file = direct(chain);
+        change(&mut file);
+        case(what, rule, file.to_bytes())
+    };
+    let mut dormant = with_closing(chain);
+    let way = &mut closing(&mut dormant).dormant[0].way;
+    way.turns |= beyond(way);
+    let mut closed = with_closing(chain);
+    closing(&mut closed).anchor.way.turns |= 1;
+    vec![
+        direct(
+            "A turn in the totals' way that is never taken",
+            "R7",
+            &|file| {
+                let way = &mut file.finality.anchor.way;
+                way.turns |= beyond(way);
+            },
+        ),
+        direct("A wrong turn in the totals' way", "R7", &|file| {
+            file.finality.anchor.way.turns |= 1;
+        }),
+        direct(
+            "A turn in a voter's way that is never taken",
+            "R8",
+            &|file| {
+                let way = &mut file.finality.votes[0].group.way;
+                way.turns |= beyond(way);
+            },
+        ),
+        direct("A wrong turn in a voter's way", "R8", &|file| {
+            file.finality.votes[0].group.way.turns ^= 1;
+        }),
+        direct(
+            "A hash too few in the way of a voter's parent",
+            "R8",
+            &|file| {
+                file.finality.votes[0].parent.way.path.pop();
+            },
+        ),
+        direct(
+            "A hash too many in the way of a voter's parent",
+            "R8",
+            &|file| {
+                let way = &mut file.finality.votes[0].parent.way;
+                way.path.push(way.path[0]);
+            },
+        ),
+        direct("Voter and parent in each other's place", "R8", &|file| {
+            let vote = &mut file.finality.votes[0];
+            std::mem::swap(&mut vote.group, &mut vote.parent);
+        }),
+        direct("Another node's leaf as the voter's parent", "R8", &|file| {
+            let state = chain.state_at(1);
+            let parent = StateLeaf::of_node(state, NodeId(2)).expect("it is there");
+            file.finality.votes[0].parent = parent;
+        }),
+        case(
+            "A turn in a dormant voter's way that is never taken",
+            "R9",
+            dormant.to_bytes(),
+        ),
+        case(
+            "A wrong turn in the way of the closing header's totals",
+            "R9",
+            closed.to_bytes(),
+        ),
     ]
 }
 
