@@ -75,11 +75,13 @@ fn every_example_is_read_and_every_call_has_one() {
         "Authorize",
         "ChargeInfo",
         "CheckAuth",
+        "ExchangeMeter",
         "GetBlocks",
         "GetHeaders",
         "GetProof",
         "Hello",
         "Join",
+        "NameDeputy",
         "Register",
         "RegisterSupplyPoint",
     ];

@@ -8,8 +8,9 @@ use ledger::seal::seal;
 use ledger::state::State;
 use ledger::tariff::FlatTariff;
 use protocol::{
-    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GroupId, Hash, IdTag, KeyPair, NodeId,
-    PowerW, Salt, Signed, SignedGrant, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GroupId, Hash, IdTag, KeyPair,
+    MeterExchange, NodeId, PowerW, Salt, Signed, SignedDeputy, SignedGrant, SignedMeterExchange,
+    SignedProfile, SupplyPointId, TariffId, UnixSeconds,
 };
 
 pub(crate) const BEGIN: u64 = 1_800_000_000;
@@ -93,6 +94,36 @@ impl Who {
     }
 }
 
+/// Where the register of the new meter at supply point 2 begins.
+pub(crate) const NEW_METER: u64 = 12;
+
+/// A word of the parent of group 1 on who speaks for it.
+pub(crate) fn deputy(number: u32, of: Option<u32>, signer: u8) -> SignedDeputy {
+    let deputy = Deputy {
+        group: GroupId(1),
+        number,
+        node: of.map(NodeId),
+    };
+    Signed::new(deputy, &node(signer), &genesis().chain_id())
+}
+
+/// A word of node 1 on the meter of a supply point.
+pub(crate) fn exchange(
+    supply_point: u32,
+    number: u32,
+    last_register: u64,
+    signer: u8,
+) -> SignedMeterExchange {
+    let exchange = MeterExchange {
+        supply_point: SupplyPointId(supply_point),
+        number,
+        last_register: EnergyWh(last_register),
+        meter: Hash::of(b"SDM630 87654321"),
+        first_register: EnergyWh(NEW_METER),
+    };
+    Signed::new(exchange, &node(signer), &genesis().chain_id())
+}
+
 /// A chain with the state after each of its blocks.
 #[derive(Debug)]
 pub(crate) struct Chain {
@@ -124,6 +155,7 @@ impl Chain {
         chain.be_confirmed();
         chain.meet_a_silent_crowd();
         chain.grow_old();
+        chain.change();
         chain
     }
 
@@ -274,6 +306,46 @@ impl Chain {
              after the block the grant is gone again.",
             129_601,
             90 * DAY + 130,
+            body,
+        );
+    }
+
+    fn change(&mut self) {
+        let records = vec![
+            Record::MoveCharger {
+                charger: charger(GUEST.id_tag),
+                group: GroupId(2),
+            },
+            Record::Deputy(deputy(1, Some(3), 1)),
+            Record::MeterExchange(exchange(2, 1, 8_000_000_000, 1)),
+        ];
+        self.seal(
+            "A charger moves from group 1 to group 2, node 3 becomes the deputy of group 1, and the \
+             meter of supply point 2 is exchanged.",
+            129_602,
+            90 * DAY + 190,
+            with_records(records),
+        );
+        self.registers[2] = NEW_METER;
+        let mut by_deputy = HOME.grant().body;
+        by_deputy.expiry = UnixSeconds(BEGIN + 120 * DAY);
+        let by_deputy = Signed::new(by_deputy, &node(3), &self.genesis.chain_id());
+        let mut late = self.charge(HOME, 2, 700);
+        late.profile.body.grant = by_deputy.body.id();
+        late.profile = Signed::new(late.profile.body, &node(1), &self.genesis.chain_id());
+        self.previous = late.profile.hash();
+        let former = self.charge(GUEST, 2, 300);
+        let mut records = grants(&[GUEST]);
+        records.push(Record::Grant(by_deputy));
+        let body = Body {
+            records,
+            ..self.sealed(129_603, vec![late, former], &[HOME.group])
+        };
+        self.seal(
+            "Two charges by the new meter: one under a grant that the deputy signed, and one that the \
+             charger which moved began in its former group, for that group to pay.",
+            129_603,
+            90 * DAY + 250,
             body,
         );
     }

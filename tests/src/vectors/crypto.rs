@@ -10,7 +10,7 @@ const SEED: [u8; 32] = [7; 32];
 const BODY: &[u8] = b"any body";
 
 /// Every purpose that a peer can meet, with its tag.
-const DOMAINS: [(Domain, &str); 9] = [
+const DOMAINS: [(Domain, &str); 11] = [
     (Domain::ChargeProfile, "charge-billing.v1 charge profile"),
     (Domain::Grant, "charge-billing.v1 grant"),
     (Domain::Receipt, "charge-billing.v1 receipt"),
@@ -18,6 +18,8 @@ const DOMAINS: [(Domain, &str); 9] = [
     (Domain::GroupBlock, "charge-billing.v1 group block"),
     (Domain::Header, "charge-billing.v1 header"),
     (Domain::Ballot, "charge-billing.v1 ballot"),
+    (Domain::Deputy, "charge-billing.v1 deputy"),
+    (Domain::MeterExchange, "charge-billing.v1 meter exchange"),
     (Domain::NodeHello, "charge-billing.v1 node hello"),
     (Domain::ProviderHello, "charge-billing.v1 provider hello"),
 ];

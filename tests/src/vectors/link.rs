@@ -3,9 +3,10 @@
 use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
 use protocol::message::{
     Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuth, CheckAuthAck,
-    CreditLine, Finality, GetBlocks, GetBlocksAck, GetHeaders, GetHeadersAck, GetProof,
-    GetProofAck, Register, RegisterAck, RegisterInfo, RegisterSupplyPoint, RegisterSupplyPointAck,
-    Registration, Request, Response, Status,
+    CreditLine, ExchangeMeter, ExchangeMeterAck, Finality, GetBlocks, GetBlocksAck, GetHeaders,
+    GetHeadersAck, GetProof, GetProofAck, NameDeputy, NameDeputyAck, Register, RegisterAck,
+    RegisterInfo, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Request, Response,
+    Status,
 };
 use protocol::{
     EnergyWh, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed, SignedProfile, SignedReceipt,
@@ -153,6 +154,13 @@ fn requests(chain: &Chain) -> Vec<Request> {
             owner: id_tag("HOUSEHOLD"),
             meter: "SDM630 12345678".to_owned(),
         }),
+        Request::NameDeputy(NameDeputy {
+            deputy: chain::deputy(1, Some(3), 1),
+        }),
+        Request::ExchangeMeter(ExchangeMeter {
+            exchange: chain::exchange(2, 1, 8_000_000_000, 1),
+            meter: "SDM630 87654321".to_owned(),
+        }),
         Request::GetBlocks(GetBlocks { from: 1 }),
         Request::GetHeaders(GetHeaders { from: 1 }),
         Request::GetProof(GetProof { after: 0 }),
@@ -200,6 +208,7 @@ fn responses(chain: &Chain) -> Vec<Response> {
                 group_id: id_tag("HOUSEHOLD"),
                 parent: NodeId(1),
                 parent_key: chain::node(1).public(),
+                deputy_key: None,
                 salt: Some(chain::salt()),
             }),
         }),
@@ -213,6 +222,8 @@ fn responses(chain: &Chain) -> Vec<Response> {
         Response::RegisterSupplyPoint(RegisterSupplyPointAck {
             supply_point: SupplyPointId(1),
         }),
+        Response::NameDeputy(NameDeputyAck { number: 1 }),
+        Response::ExchangeMeter(ExchangeMeterAck { number: 1 }),
         Response::GetBlocks(GetBlocksAck { tip }),
         Response::GetHeaders(GetHeadersAck { tip }),
         Response::GetProof(GetProofAck {}),

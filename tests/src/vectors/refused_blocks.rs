@@ -256,6 +256,36 @@ fn records(chain: &Chain) -> Vec<Case> {
             Record::Grant(by_another),
         ),
         record("A grant that the state holds", "A11.6", grant(|_| {})),
+        record(
+            "A move to the group it is in",
+            "A11.8",
+            moved(HOME.id_tag, 1),
+        ),
+        record("A move to an unknown group", "A11.8", moved(HOME.id_tag, 9)),
+        record("A move of an unknown charger", "A11.8", moved("NOBODY", 2)),
+        record("A deputy by its own word", "A11.9", deputy(1, 3, 3)),
+        record("A deputy who is no node", "A11.9", deputy(1, 9, 1)),
+        record("A deputy with a number left out", "A11.9", deputy(2, 3, 1)),
+        record(
+            "A meter exchange by another node",
+            "A11.10",
+            exchange(2, 1, 8_000_000_000, 2),
+        ),
+        record(
+            "A meter exchange below the end of the last charge",
+            "A11.10",
+            exchange(2, 1, 7_000_000_000, 1),
+        ),
+        record(
+            "A meter exchange with a number left out",
+            "A11.10",
+            exchange(2, 2, 8_000_000_000, 1),
+        ),
+        record(
+            "A meter exchange where no supply point is",
+            "A11.10",
+            exchange(9, 1, 8_000_000_000, 1),
+        ),
     ];
     let two = two_group_blocks(chain);
     let mut same = two.clone();
@@ -276,6 +306,22 @@ fn records(chain: &Chain) -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+fn moved(id_tag: &str, group: u32) -> Record {
+    Record::MoveCharger {
+        charger: chain::charger(id_tag),
+        group: GroupId(group),
+    }
+}
+
+fn deputy(number: u32, node: u32, signer: u8) -> Record {
+    Record::Deputy(chain::deputy(number, Some(node), signer))
+}
+
+fn exchange(supply_point: u32, number: u32, last_register: u64, signer: u8) -> Record {
+    let word = chain::exchange(supply_point, number, last_register, signer);
+    Record::MeterExchange(word)
 }
 
 fn two_group_blocks(chain: &Chain) -> TwoGroupBlocks {

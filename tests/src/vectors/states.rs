@@ -52,6 +52,8 @@ pub(super) fn states(chain: &Chain) -> Json {
 fn scattered() -> State {
     let account = GroupAccount {
         parent: NodeId(1),
+        deputy: None,
+        deputies: 0,
         last_group_block: Hash::ZERO,
         energy: EnergyWh(0),
         amount: MinorUnits(0),

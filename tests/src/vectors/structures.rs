@@ -2,8 +2,8 @@
 
 use ledger::block::{Ballot, GroupBlock, Header};
 use protocol::{
-    ChargeProfile, ChargerId, Domain, Grant, Hash, IdTag, KeyPair, NodeId, ProfileAck, Receipt,
-    Signable, Signed, UnixSeconds,
+    ChargeProfile, ChargerId, Deputy, Domain, Grant, Hash, IdTag, KeyPair, MeterExchange, NodeId,
+    ProfileAck, Receipt, Signable, Signed, UnixSeconds,
 };
 
 use super::chain::{self, BEGIN, Chain, HOME};
@@ -77,6 +77,8 @@ pub(super) fn signed(chain: &Chain) -> Json {
     let items = vec![
         of_profile(&profile.body),
         of_grant(&HOME.grant().body),
+        of_deputy(&chain::deputy(1, Some(3), 1).body),
+        of_exchange(&chain::exchange(2, 1, 8_000_000_000, 1).body),
         of_receipt(&receipt),
         of_ack(&ack),
         of_group_block(&group_block),
@@ -168,6 +170,39 @@ fn of_grant(body: &Grant) -> Json {
         fields,
     )
     .with([name])
+}
+
+fn of_deputy(body: &Deputy) -> Json {
+    let node = body.node.expect("somebody");
+    let fields = vec![
+        ("group", body.group.0.into()),
+        ("number", body.number.into()),
+        ("node", node.0.into()),
+    ];
+    described(
+        "A deputy, signed by node 1 as the parent of group 1",
+        11,
+        &chain::node(1),
+        body,
+        fields,
+    )
+}
+
+fn of_exchange(body: &MeterExchange) -> Json {
+    let fields = vec![
+        ("supply_point", body.supply_point.0.into()),
+        ("number", body.number.into()),
+        ("last_register", body.last_register.0.into()),
+        ("meter", raw(&body.meter.0)),
+        ("first_register", body.first_register.0.into()),
+    ];
+    described(
+        "A meter exchange, signed by node 1",
+        11,
+        &chain::node(1),
+        body,
+        fields,
+    )
 }
 
 fn of_receipt(body: &Receipt) -> Json {
