@@ -4,7 +4,7 @@ mod support;
 
 use ledger::block::Record;
 use ledger::node::{self, Decision, ExchangeRefusal, Limits, NodeConfig, Stage};
-use protocol::message::Status;
+use protocol::message::{Finality, Status};
 use protocol::{EnergyWh, UnixSeconds};
 use support::{Network, site, tag, wh};
 
@@ -291,6 +291,30 @@ fn charges_before_and_after_a_meter_exchange_are_billed_at_full_and_at_light_nod
         assert_eq!(net.billed(group), expected, "{name}");
         assert_eq!((net.held(name).len(), exchanges(&net)), (0, 1), "{name}");
     }
+}
+
+/// Went wrong: a light node waited until its charges by the old meter were final.
+#[test]
+fn an_exchange_does_not_wait_for_charges_to_be_final() {
+    let mut net = Network::with_member();
+    for name in ["household", "fleet"] {
+        net.lag_ms(name, 3_600_000);
+    }
+    net.charge("member", "FLEET-9", wh(1_000));
+    exchange(&mut net, "member", 101_000, 7);
+    net.charge("member", "FLEET-9", wh(2_000));
+    net.run_rounds(4);
+    let lines = net.bill("FLEET").lines;
+    let finality: Vec<Finality> = lines.iter().map(|line| line.finality).collect();
+    assert_eq!(finality, [Finality::Pending, Finality::Pending]);
+    for name in ["household", "fleet"] {
+        net.lag_ms(name, 0);
+    }
+    net.run_rounds(3);
+    net.charge("member", "FLEET-9", wh(3_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_eq!(net.held("member"), [""; 0]);
 }
 
 #[test]

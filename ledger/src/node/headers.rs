@@ -219,15 +219,18 @@ impl Node {
             return;
         };
         headers.proven = headers.proven.max(height);
-        let is_ours = self.outbox.charges().any(|charge| {
+        let ours = self.outbox.charges().find(|charge| {
             matches!(&charge.stage, Stage::Signed { profile: ours, .. } if **ours == *profile)
         });
-        if !is_ours {
+        let Some(ours) = ours else {
             // Held, where the outbox has another charge of this number.
             self.charge_in_block(profile, height);
             return;
-        }
-        if let Some(register) = profile.body.register_end() {
+        };
+        let is_by_old_meter = self.is_by_old_meter(&ours.measured.outlet, ours.number);
+        if let Some(register) = profile.body.register_end().filter(|_| !is_by_old_meter)
+            && let Some(headers) = self.kept.headers_mut()
+        {
             headers.restore_register(profile.body.supply_point, register);
             self.persist(disk::register(profile.body.supply_point, register));
         }

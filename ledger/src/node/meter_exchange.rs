@@ -1,5 +1,5 @@
-//! An outlet's meter is exchanged: charges by the old one go into blocks first, then the exchange is
-//! recorded, and only then do charges by the new one get their numbers.
+//! An outlet's meter is exchanged: the provider takes in the charges by the old one first, then it
+//! records the exchange, and only then do charges by the new one get their numbers.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ExchangeMeter, Request};
@@ -127,14 +127,16 @@ impl Node {
         exchanges.find(|e| self.outlets.get(&e.outlet) == Some(&supply_point))
     }
 
-    /// Tells the provider of exchanges whose outlet has no charge by the old meter on its way.
+    /// Tells the provider of exchanges whose outlet has no charge by the old meter on its way. It
+    /// records one when those that it has taken in are in blocks.
     pub(super) fn report_exchanges(&mut self) {
         let Some(chain_id) = self.chain_id() else {
             return;
         };
         let due = self.exchanges.values().filter(|exchange| {
             let outlet = &exchange.outlet;
-            !exchange.is_recorded && !self.outbox.is_under_way(outlet, exchange.first_charge)
+            let (first, taken_in) = (exchange.first_charge, self.provider_last.0);
+            !exchange.is_recorded && !self.outbox.is_under_way(outlet, first, taken_in)
         });
         let due: Vec<Exchange> = due.cloned().collect();
         for exchange in due {

@@ -140,15 +140,21 @@ impl Outbox {
         ends.max().unwrap_or_default()
     }
 
-    /// Whether a charge at `outlet` with a number below `end` has yet to come into a block. What is
-    /// held is not on its way.
-    pub(super) fn is_under_way(&self, outlet: &str, end: u64) -> bool {
+    /// Whether the provider has yet to take in a charge at `outlet` with a number in the outbox
+    /// below `end`; it knows profile numbers up to `taken_in`. What is held is not on its way.
+    pub(super) fn is_under_way(&self, outlet: &str, end: u64, taken_in: u32) -> bool {
         let charges = self.charges.range(..end).map(|(_, charge)| charge);
         let mut here = charges.filter(|charge| charge.measured.outlet == outlet);
         here.any(|charge| match &charge.stage {
             Stage::Held { .. } => false,
             Stage::Measured => true,
-            Stage::Signed { profile, .. } => !self.heights.contains_key(&profile.body.seq),
+            Stage::Signed {
+                profile, receipt, ..
+            } => {
+                let seq = profile.body.seq;
+                let is_in_block = self.heights.contains_key(&seq);
+                receipt.is_none() && !is_in_block && taken_in < seq
+            }
         })
     }
 

@@ -37,6 +37,17 @@ pub(crate) enum ProviderLie {
     Conduct(Conduct, &'static str),
 }
 
+/// The names of all lies that stand in tables.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let profiles = profile::PROFILE_LIES.iter().map(|(_, name)| *name);
+    let group_blocks = group_block::GROUP_BLOCK_LIES.iter().map(|(_, name)| *name);
+    let ballots = ballot::BALLOT_LIES.iter().map(|(_, name)| *name);
+    let blocks = block::BLOCK_LIES.iter().map(|(_, name)| *name);
+    let conducts = provider::CONDUCTS.iter().map(|(_, name)| *name);
+    let of_gateways = profiles.chain(group_blocks).chain(ballots);
+    of_gateways.chain(blocks).chain(conducts)
+}
+
 pub(crate) fn draw_gateway_lie(random: &mut Random) -> GatewayLie {
     match random.below(100) {
         0..45 => {
