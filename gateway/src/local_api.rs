@@ -1,6 +1,9 @@
 //! The local API: status, charges, and presenting an idTag, for people and programs on this
 //! machine.
 
+mod meter_exchange;
+mod resume;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,9 +15,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{ExchangeRefusal, Input, Node, Stage};
+use ledger::node::{Input, Node, Stage};
 use ledger::store::Engine;
-use protocol::{EnergyWh, IdTag};
+use protocol::IdTag;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -23,9 +26,6 @@ use crate::charges::{ChargeError, Charges};
 use crate::meters::Meters;
 use crate::modbus_charger::{ModbusCharger, SwipeError, Swiped};
 
-/// The longest model and serial number of a meter.
-const MAX_METER_BYTES: usize = 128;
-
 /// What the API looks at.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -33,6 +33,37 @@ pub(crate) struct Api {
     pub(crate) charges: Arc<Charges>,
     pub(crate) meters: Meters,
     pub(crate) modbus_chargers: Arc<BTreeMap<String, Arc<ModbusCharger>>>,
+}
+
+impl Api {
+    /// Gives the node an input, and waits until it is durable.
+    async fn give(&self, input: Input) -> Result<(), Refused> {
+        let (done, durable) = oneshot::channel();
+        let given = self.engine.durably(Vec::new(), vec![input], move || {
+            // Whoever asked may be gone; it is done all the same.
+            let _ = done.send(());
+        });
+        given.map_err(|_| stopping())?;
+        durable.await.map_err(|_| stopping())
+    }
+
+    /// Looks at the node between two batches.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let looked = self.engine.look(move |node, _| {
+            // Whoever asked may be gone.
+            let _ = reply.send(look(node));
+        });
+        looked.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> Refused {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping")
 }
 
 #[derive(Serialize)]
@@ -111,20 +142,6 @@ struct Released {
     number: u64,
 }
 
-/// A meter was exchanged: its registers in Wh, and what the new one is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Exchange {
-    last_register_wh: u64,
-    first_register_wh: u64,
-    meter: String,
-}
-
-#[derive(Serialize)]
-struct Exchanged {
-    outlet: String,
-}
-
 #[derive(Serialize)]
 struct Problem {
     error: String,
@@ -138,7 +155,12 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
         .route("/v1/status", get(status))
         .route("/v1/chargers/{id}/swipe", post(swipe))
         .route("/v1/outbox/{number}/release", post(release))
-        .route("/v1/outlets/{outlet}/meter-exchange", post(exchange_meter))
+        .route(
+            "/v1/outlets/{outlet}/meter-exchange",
+            post(meter_exchange::exchange),
+        )
+        .route("/v1/resume/pick", post(resume::pick))
+        .route("/v1/resume", post(resume::resume))
         .with_state(api)
         .layer(middleware::from_fn(only_for_this_machine));
     axum::serve(listener, router).await
@@ -171,14 +193,8 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
-    let (reply, answer) = oneshot::channel();
-    let looked = api.engine.look(move |node, _| {
-        // Whoever asked may be gone.
-        let _ = reply.send((node.id(), node.key(), chain(node), outbox(node)));
-    });
-    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    looked.map_err(|_| stopped())?;
-    let (node, key, chain, outbox) = answer.await.map_err(|_| stopped())?;
+    let looked = api.look(|node| (node.id(), node.key(), chain(node), outbox(node)));
+    let (node, key, chain, outbox) = looked.await?;
     Ok(Json(Status {
         node: node.map(|id| id.0),
         key: key.to_string(),
@@ -285,8 +301,7 @@ async fn release(
     State(api): State<Api>,
     Path(number): Path<u64>,
 ) -> Result<Json<Released>, Refused> {
-    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    match stage_of(&api, number).await.ok_or_else(stopped)? {
+    match stage_of(&api, number).await? {
         None => {
             let text = "no charge of this number waits here";
             return Err(refuse(StatusCode::NOT_FOUND, text));
@@ -297,80 +312,21 @@ async fn release(
             return Err(refuse(StatusCode::CONFLICT, text));
         }
     }
-    let (done, durable) = oneshot::channel();
-    let inputs = vec![Input::Release { number }];
-    let released = api.engine.durably(Vec::new(), inputs, move || {
-        // Whoever asked may be gone; it is released all the same.
-        let _ = done.send(());
-    });
-    released.map_err(|_| stopped())?;
-    durable.await.map_err(|_| stopped())?;
-    match stage_of(&api, number).await.ok_or_else(stopped)? {
+    api.give(Input::Release { number }).await?;
+    match stage_of(&api, number).await? {
         Some(Stage::Held { reason }) => Err(refuse(StatusCode::CONFLICT, &reason)),
         _ => Ok(Json(Released { number })),
     }
 }
 
-/// An outlet's meter was exchanged; answers when that is durable. It is recorded in the chain once
-/// the charges by the old meter are in blocks; charges by the new one wait for that.
-async fn exchange_meter(
-    State(api): State<Api>,
-    Path(outlet): Path<String>,
-    Json(exchange): Json<Exchange>,
-) -> Result<Json<Exchanged>, Refused> {
-    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    if exchange.meter.is_empty() || exchange.meter.len() > MAX_METER_BYTES {
-        let text = "meter is the model and serial number of the new meter, 1 to 128 bytes";
-        return Err(refuse(StatusCode::BAD_REQUEST, text));
-    }
-    if api.charges.at_outlet(&outlet).is_some() {
-        let text = "a charge is running at this outlet; stop it first";
-        return Err(refuse(StatusCode::CONFLICT, text));
-    }
-    let last_register = EnergyWh(exchange.last_register_wh);
-    let first_register = EnergyWh(exchange.first_register_wh);
-    let (name, meter) = (outlet.clone(), exchange.meter.clone());
-    let (reply, answer) = oneshot::channel();
-    let looked = api.engine.look(move |node, _| {
-        let checked = node.check_exchange(&name, &meter, (last_register, first_register));
-        // Whoever asked may be gone.
-        let _ = reply.send(checked);
-    });
-    looked.map_err(|_| stopped())?;
-    if let Err(refusal) = answer.await.map_err(|_| stopped())? {
-        let status = match refusal {
-            ExchangeRefusal::Outlet => StatusCode::NOT_FOUND,
-            ExchangeRefusal::Busy | ExchangeRefusal::Register => StatusCode::CONFLICT,
-        };
-        return Err(refuse(status, &refusal.to_string()));
-    }
-    let (done, durable) = oneshot::channel();
-    let input = Input::ExchangeMeter {
-        outlet: outlet.clone(),
-        meter: exchange.meter,
-        last_register,
-        first_register,
-    };
-    let taken = api.engine.durably(Vec::new(), vec![input], move || {
-        // Whoever asked may be gone; it is taken in all the same.
-        let _ = done.send(());
-    });
-    taken.map_err(|_| stopped())?;
-    durable.await.map_err(|_| stopped())?;
-    Ok(Json(Exchanged { outlet }))
-}
-
-/// How far a charge of the outbox is; the outer `None` where the engine has stopped.
-async fn stage_of(api: &Api, number: u64) -> Option<Option<Stage>> {
-    let (reply, answer) = oneshot::channel();
-    let looked = api.engine.look(move |node, _| {
+/// How far a charge of the outbox is.
+async fn stage_of(api: &Api, number: u64) -> Result<Option<Stage>, Refused> {
+    let looked = api.look(move |node| {
         let mut charges = node.charges();
         let charge = charges.find(|charge| charge.number == number);
-        // Whoever asked may be gone.
-        let _ = reply.send(charge.map(|charge| charge.stage.clone()));
+        charge.map(|charge| charge.stage.clone())
     });
-    looked.ok()?;
-    answer.await.ok()
+    looked.await
 }
 
 fn status_of(error: &SwipeError) -> StatusCode {

@@ -78,6 +78,12 @@ impl Shell {
                     "charge held; it is not billed until it is released (local API)"
                 );
             }
+            Event::Resumed { height } => {
+                tracing::warn!(
+                    height,
+                    "the voters picked a header; this gateway goes on with it"
+                );
+            }
             Event::MeterExchanged { outlet } => {
                 tracing::info!(
                     outlet,

@@ -9,6 +9,7 @@ use protocol::{
 
 use crate::evidence::Evidence;
 use crate::merkle;
+use crate::resume::Resume;
 
 /// Version of every structure in this file.
 pub const VERSION: u16 = 1;
@@ -200,6 +201,9 @@ pub enum Record {
     Deputy(SignedDeputy),
     /// A node's word on a meter that was exchanged.
     MeterExchange(SignedMeterExchange),
+    /// The words of more than half of the voters, sorted by voter, on a header of this chain that
+    /// they go on with: the provider had told another story as well.
+    Resume(Vec<Signed<Resume>>),
 }
 
 /// A charge in a block: the profile, and beside it what the provider states about it.

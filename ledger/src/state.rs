@@ -256,6 +256,7 @@ impl Key for Offence {
             Self::Parent { group, round } => (0, group.0, *round),
             Self::Node { node, seq } => (1, node.0, u64::from(*seq)),
             Self::Voter { group, height } => (2, group.0, *height),
+            Self::Provider { height } => (3, 0, *height),
         };
         let mut bits = [kind; 13];
         bits[1..5].copy_from_slice(&who.to_be_bytes());
@@ -438,6 +439,15 @@ impl State {
             .filter(|(_, conviction)| conviction.height == height)
             .map(|(offence, conviction)| (*offence, conviction.clone()))
             .collect()
+    }
+
+    /// Whether the voters had to pick one of two stories after they had voted up to `height`.
+    #[must_use]
+    pub fn is_pardoned(&self, height: u64) -> bool {
+        let offences = self.convictions.iter().map(|(offence, _)| offence);
+        offences.copied().any(
+            |offence| matches!(offence, Offence::Provider { height: up_to } if height <= up_to),
+        )
     }
 
     /// How far a block of this chain is on its way to being final, at `now` or at the newest

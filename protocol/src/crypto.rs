@@ -117,6 +117,8 @@ pub enum Domain {
     Deputy,
     /// A node's word on a meter that was exchanged.
     MeterExchange,
+    /// A voter's word on the header that it goes on with.
+    Resume,
 }
 
 impl Domain {
@@ -134,6 +136,7 @@ impl Domain {
             Self::Salt => b"charge-billing.v1 salt",
             Self::Deputy => b"charge-billing.v1 deputy",
             Self::MeterExchange => b"charge-billing.v1 meter exchange",
+            Self::Resume => b"charge-billing.v1 resume",
         }
     }
 

@@ -157,5 +157,6 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::Ballot(_) => "Ballot",
         Frame::Header(_) => "Header",
         Frame::Proof(_) => "Proof",
+        Frame::Resume(_) => "Resume",
     }
 }

@@ -94,6 +94,9 @@ pub enum Invalid {
     /// A meter exchange below the end of the outlet's last charge.
     #[error("the meter of supply point {0} was exchanged below the end of its last charge")]
     MeterExchange(SupplyPointId),
+    /// Words of voters that pick no header of this chain.
+    #[error("the words of voters in it pick no header of this chain")]
+    Resume,
     /// Evidence that proves nothing.
     #[error("the evidence in it proves nothing")]
     Evidence,

@@ -1,13 +1,14 @@
 //! Records: tariffs, enrolments, grants, evidence, and what changes after an enrolment.
 
 use protocol::{
-    ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, SignedDeputy, SignedGrant,
-    SignedMeterExchange, SupplyPointId, TariffId, canonical,
+    ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, Signed, SignedDeputy,
+    SignedGrant, SignedMeterExchange, SupplyPointId, TariffId, canonical,
 };
 
 use super::{Invalid, Keys, Signatures, deputy_key, parent_key};
 use crate::block::Record;
-use crate::evidence::{Conviction, Evidence};
+use crate::evidence::{Conviction, Evidence, Offence};
+use crate::resume::{Resume, picked};
 use crate::state::{
     ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
 };
@@ -33,6 +34,7 @@ pub(crate) fn apply_record(
         Record::MoveCharger { charger, group } => move_charger(state, *charger, *group),
         Record::Deputy(deputy) => name_deputy(state, deputy, signatures),
         Record::MeterExchange(exchange) => exchange_meter(state, exchange, signatures),
+        Record::Resume(words) => resume(state, words),
     }
 }
 
@@ -216,6 +218,27 @@ fn convict(state: &mut State, evidence: &Evidence) -> Result<(), Invalid> {
         node,
         height: state.height,
         evidence: Hash::of(&canonical(evidence)),
+    };
+    state.convictions.insert(offence, conviction);
+    Ok(())
+}
+
+/// The header that the voters picked must be one that this chain can still lose.
+fn resume(state: &mut State, words: &[Signed<Resume>]) -> Result<(), Invalid> {
+    let picked = picked(state, words).map_err(|_| Invalid::Resume)?;
+    if state.open_header(picked.height) != Some(picked.header) {
+        return Err(Invalid::Resume);
+    }
+    let offence = Offence::Provider {
+        height: picked.pardoned_height,
+    };
+    if state.convictions.contains_key(&offence) {
+        return Err(Invalid::Taken("the conviction"));
+    }
+    let conviction = Conviction {
+        node: NodeId(0),
+        height: state.height,
+        evidence: Hash::of(&canonical(&words)),
     };
     state.convictions.insert(offence, conviction);
     Ok(())

@@ -129,6 +129,10 @@ impl Node {
             self.catch_up(height);
             return;
         }
+        if self.is_given_up(&block.header.body) {
+            self.stop_again(&block.header);
+            return;
+        }
         match apply(&chain.state, &block) {
             Ok(next) => self.accept(now, next, block),
             Err(invalid) => self.reject(&block, &invalid),
@@ -152,6 +156,7 @@ impl Node {
         }
         self.release_final();
         self.judge_early_bills();
+        self.report_resume();
         self.vote(now);
         self.submit(now);
     }

@@ -14,9 +14,11 @@ use super::kept::Kept;
 use super::meter_exchange::Exchange;
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
+use super::resume::Pick;
 use super::{Node, NodeConfig};
 use crate::block::{Block, Header};
 use crate::frame::SealedGroup;
+use crate::resume::Resume;
 use crate::store::{Store, StoreError, Table, Write};
 
 /// The node's own few facts.
@@ -51,6 +53,8 @@ const VOTE_KEY: &[u8] = b"vote";
 const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
 const LAST_PROFILE_KEY: &[u8] = b"last_profile";
 const STOPPED_KEY: &[u8] = b"stopped";
+const PICK_KEY: &[u8] = b"pick";
+const RESUMED_KEY: &[u8] = b"resumed";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -151,6 +155,27 @@ pub(super) fn stopped(reason: &String) -> Write {
     Write::put(NODE, STOPPED_KEY, reason)
 }
 
+/// What stopped this node stops it no more.
+pub(super) fn going_on() -> Write {
+    Write::delete(NODE, STOPPED_KEY)
+}
+
+pub(super) fn pick(pick: &Pick) -> Write {
+    Write::put(NODE, PICK_KEY, pick)
+}
+
+pub(super) fn resumed(words: &Vec<Signed<Resume>>) -> Write {
+    Write::put(NODE, RESUMED_KEY, words)
+}
+
+pub(super) fn forget_vote() -> Write {
+    Write::delete(NODE, VOTE_KEY)
+}
+
+pub(super) fn forget_block(height: u64) -> Write {
+    Write::delete(BLOCKS, height.to_be_bytes())
+}
+
 pub(super) fn evidence(height: u64, file: &Vec<u8>) -> Write {
     Write::put(EVIDENCE, height.to_be_bytes(), file)
 }
@@ -224,6 +249,8 @@ impl Node {
             config,
             kept,
             stopped: store.get(NODE, STOPPED_KEY)?,
+            pick: store.get(NODE, PICK_KEY)?,
+            resumed: store.get(NODE, RESUMED_KEY)?.unwrap_or_default(),
             id,
             is_linked: false,
             known: Known::restore(store.all(CHARGERS)?, store.all(GROUPS)?),

@@ -158,6 +158,13 @@ impl Node {
             self.catch_up(height);
             return;
         }
+        if self.is_given_up(&header.body) {
+            self.stop_again(&header);
+            return;
+        }
+        let Some(headers) = self.kept.headers_mut() else {
+            return;
+        };
         // What does not follow is not kept. It may be anybody's, and proves nothing in few bytes.
         if headers.check_next(&header).is_ok() {
             headers.append(header.clone());

@@ -16,6 +16,7 @@ mod limits;
 mod meter_exchange;
 mod outbox;
 mod parent;
+mod resume;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,12 +24,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, PowerW, PublicKey, SupplyPointId,
-    UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, PowerW, PublicKey, Signed,
+    SupplyPointId, UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
 use crate::frame::Frame;
+use crate::resume::Resume;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
@@ -41,6 +43,7 @@ use meter_exchange::Exchange;
 pub use meter_exchange::ExchangeRefusal;
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
+pub use resume::{Pick, ResumeRefusal};
 
 /// What the operator configured.
 #[derive(Clone, Debug, Default)]
@@ -144,6 +147,12 @@ pub enum Input {
         /// The new meter's when it was put in.
         first_register: EnergyWh,
     },
+    /// The operator of a stopped node picks a header to go on with; ignored where
+    /// [`check_pick`](Node::check_pick) refuses it.
+    Pick(Pick),
+    /// Voters have picked a header to go on with; ignored where
+    /// [`check_resume`](Node::check_resume) refuses it.
+    Resume(Vec<Signed<Resume>>),
     /// Time passed.
     Tick,
 }
@@ -242,6 +251,11 @@ pub enum Event {
         /// An [`EvidenceFile`](crate::EvidenceFile).
         evidence: Option<Vec<u8>>,
     },
+    /// The voters picked a header, and this node goes on.
+    Resumed {
+        /// The header's height.
+        height: u64,
+    },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
         /// The newest number the provider knows.
@@ -268,6 +282,10 @@ pub struct Node {
     kept: Kept,
     // Why nothing is built on the chain any more, where the provider broke a rule.
     stopped: Option<String>,
+    // The header that this node's voters go on with, where the provider told two stories.
+    pick: Option<Pick>,
+    // The voters' words that let this node go on.
+    resumed: Vec<Signed<Resume>>,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
@@ -387,6 +405,7 @@ impl Node {
         self.report_exchanges();
         self.catch_up(ack.tip);
         self.ask_for_proofs();
+        self.report_resume();
         self.repeat_ballots();
         self.repeat_group_blocks();
         self.outbox.forget_sending();
@@ -408,7 +427,11 @@ impl Node {
             Frame::Header(header) => self.header(now, *header),
             Frame::Proof(file) => self.proof(file),
             // These travel towards the provider only; from it they mean nothing.
-            Frame::Profile(_) | Frame::ProfileAck(_) | Frame::GroupBlock(_) | Frame::Ballot(_) => {}
+            Frame::Profile(_)
+            | Frame::ProfileAck(_)
+            | Frame::GroupBlock(_)
+            | Frame::Ballot(_)
+            | Frame::Resume(_) => {}
         }
     }
 
@@ -502,6 +525,8 @@ impl Machine for Node {
                 last_register,
                 first_register,
             } => self.exchange(outlet, meter, (last_register, first_register)),
+            Input::Pick(pick) => self.pick(pick),
+            Input::Resume(words) => self.resume(words),
             Input::Tick => self.tick(now),
         }
     }

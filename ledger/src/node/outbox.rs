@@ -98,6 +98,12 @@ impl Outbox {
         self.refused = None;
     }
 
+    /// The blocks that charges were found in are given up.
+    pub(super) fn forget_blocks(&mut self) {
+        self.heights.clear();
+        self.sent = 0;
+    }
+
     fn by_seq(&mut self, seq: u32) -> Option<&mut Charge> {
         self.charges
             .values_mut()

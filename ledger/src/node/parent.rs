@@ -64,6 +64,12 @@ impl Rounds {
         self.first.get_or_insert(round.saturating_add(1));
     }
 
+    /// Promises of a story that is given up.
+    pub(super) fn forget_promises(&mut self) {
+        self.witnessed.clear();
+        self.open.clear();
+    }
+
     fn may_seal(&self, round: u64) -> bool {
         self.first.is_some_and(|first| first <= round)
     }

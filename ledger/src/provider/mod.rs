@@ -21,6 +21,7 @@ use std::collections::{BTreeSet, VecDeque};
 use protocol::message::{GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Request, Response};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
+use crate::block::Record;
 use crate::evidence::Offence;
 use crate::frame::Frame;
 use crate::history::History;
@@ -348,6 +349,7 @@ impl Provider {
             Frame::ProfileAck(ack) => self.profile_ack(node, &ack),
             Frame::GroupBlock(sealed) => self.group_block(now, node, sealed),
             Frame::Ballot(ballot) => self.ballot(ballot),
+            Frame::Resume(words) => self.record(Record::Resume(words)),
             // These travel towards nodes only; from one they mean nothing.
             Frame::Receipt(_)
             | Frame::Refused { .. }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::block::{Block, GroupBlock, Record, VERSION};
 use ledger::merkle;
+use ledger::resume::Resume;
 use ledger::{ChargeLine, State};
 use protocol::{
-    ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, NodeId, PublicKey, SignedDeputy,
-    SignedMeterExchange, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
+    ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, NodeId, PublicKey, Signed,
+    SignedDeputy, SignedMeterExchange, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
 };
 
 #[derive(Clone, Debug)]
@@ -242,6 +243,7 @@ impl Books {
             }
             Record::Deputy(deputy) => self.deputy(deputy),
             Record::MeterExchange(exchange) => self.meter_exchange(exchange),
+            Record::Resume(words) => self.resume(words),
         }
     }
 
@@ -257,6 +259,29 @@ impl Books {
         ensure(body.number == account.deputy.1 + 1, "deputies are numbered")?;
         account.deputy = (body.node, body.number);
         Ok(())
+    }
+
+    fn resume(&self, words: &[Signed<Resume>]) -> Verdict {
+        let mut said = BTreeSet::new();
+        for word in words {
+            let body = &word.body;
+            let voter = self.groups.get(&body.voter).ok_or("the voter exists")?;
+            ensure(voter.since <= self.final_height, "the voter counts")?;
+            let key = self.parent_key(body.voter).ok_or("the voter exists")?;
+            ensure(
+                word.verify(&key, &self.chain_id).is_ok(),
+                "a word is its voter's",
+            )?;
+            let is_here = self.header_at(body.height) == Some(body.header);
+            ensure(is_here, "voters pick a header of this chain")?;
+            ensure(said.insert(body.voter), "a voter has one word")?;
+        }
+        let voters = self.groups.values();
+        let voters = voters.filter(|group| group.since <= self.final_height);
+        ensure(
+            said.len() > voters.count() / 2,
+            "most voters pick the header",
+        )
     }
 
     fn meter_exchange(&mut self, exchange: &SignedMeterExchange) -> Verdict {

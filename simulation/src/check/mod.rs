@@ -47,6 +47,8 @@ struct Watched {
     // It was shown an invalid block of the provider's.
     must_be_stopped: bool,
     final_height: u64,
+    // It was handed words of voters: it may give its chain up, once.
+    may_begin_anew: bool,
 }
 
 /// See the head of this file.
@@ -67,6 +69,8 @@ pub(crate) struct Checks {
     finals: BTreeMap<u64, Hash>,
     confirmed: BTreeMap<u64, Hash>,
     watched: Vec<Watched>,
+    // Voters have picked one of two stories: what was final in the other is not any more.
+    has_resumed: bool,
 }
 
 impl Checks {
@@ -98,6 +102,7 @@ impl Checks {
             finals: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
+            has_resumed: false,
         }
     }
 
@@ -163,6 +168,13 @@ impl Checks {
             }
             _ => {}
         }
+    }
+
+    /// A gateway is handed what voters picked.
+    pub(crate) fn gateway_resumes(&mut self, index: usize) {
+        self.has_resumed = true;
+        self.watched[index].may_begin_anew = true;
+        self.watched[index].must_be_stopped = false;
     }
 
     fn accused(&mut self, index: usize, of: &str) {

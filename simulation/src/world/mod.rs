@@ -6,6 +6,7 @@ mod gateway;
 mod links;
 mod people;
 mod provider;
+mod resume;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,6 +84,10 @@ pub(crate) enum Event {
     PlugIn(usize),
     /// The charge ends.
     PlugOut(usize),
+    /// The owners of stopped gateways agree on a header.
+    Agree,
+    /// They hand over what they picked.
+    Resume,
     /// Looks whether all that is due has come about.
     Look,
 }
@@ -252,6 +257,8 @@ impl World {
             Event::Lie => self.lie_now(),
             Event::PlugIn(charge) => self.plug_in(charge),
             Event::PlugOut(charge) => self.plug_out(charge),
+            Event::Agree => self.agree(),
+            Event::Resume => self.resume(),
             Event::Look => self.look(),
         }
     }

@@ -85,6 +85,9 @@ fn of_offence(offence: Offence) -> Json {
             ("group", group.0.into()),
             ("height", height.into()),
         ]),
+        Offence::Provider { height } => {
+            object([("kind", "provider".into()), ("height", height.into())])
+        }
     }
 }
 

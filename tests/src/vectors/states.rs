@@ -147,6 +147,7 @@ fn key(leaf: &Leaf) -> Vec<u8> {
                 Offence::Parent { group, round } => (0, group.0, round),
                 Offence::Node { node, seq } => (1, node.0, seq.into()),
                 Offence::Voter { group, height } => (2, group.0, height),
+                Offence::Provider { height } => (3, 0, height),
             };
             [&[kind], &who.to_be_bytes()[..], &when.to_be_bytes()].concat()
         }
