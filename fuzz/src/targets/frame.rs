@@ -1,0 +1,73 @@
+//! Binary frames of the billing link.
+
+use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
+use protocol::{ProfileAck, Receipt, Signed, SignedReceipt, canonical};
+
+use super::{Corpus, canonical_value, numbered};
+use crate::chain::{Chain, chain, key};
+
+pub(super) fn check(bytes: &[u8]) {
+    canonical_value::<Frame>(bytes);
+}
+
+/// One frame of each kind.
+pub(super) fn corpus() -> Corpus {
+    let chain = chain();
+    let block = &chain.blocks[2];
+    let profile = &block.body.charges[0].profile;
+    let receipt = receipt(chain);
+    let frames = [
+        Frame::Profile(submission(chain)),
+        Frame::Receipt(receipt.clone()),
+        Frame::Refused {
+            seq: 7,
+            reason: "the meter's register runs backwards".to_owned(),
+        },
+        Frame::Witness(Witnessed {
+            profile: profile.clone(),
+            receipt,
+        }),
+        Frame::ProfileAck(profile_ack(chain)),
+        Frame::GroupBlock(SealedGroup {
+            block: block.body.group_blocks[0].clone(),
+            profiles: vec![
+                SealedProfile::Known(profile.hash()),
+                SealedProfile::Full(Box::new(profile.clone())),
+            ],
+        }),
+        Frame::Block(Box::new(block.clone())),
+        Frame::Ballot(block.body.ballots[0].clone()),
+        Frame::Header(Box::new(block.header.clone())),
+        Frame::Proof(chain.receipts[0].to_bytes()),
+    ];
+    numbered(frames.iter().map(canonical))
+}
+
+fn submission(chain: &Chain) -> Submission {
+    Submission {
+        profile: chain.blocks[2].body.charges[0].profile.clone(),
+        grant: chain.grant().clone(),
+        detail: b"detail".to_vec(),
+    }
+}
+
+fn receipt(chain: &Chain) -> SignedReceipt {
+    let profile = &chain.blocks[2].body.charges[0].profile;
+    let receipt = Receipt {
+        profile: profile.hash(),
+        node: profile.body.node,
+        seq: profile.body.seq,
+        round: 3,
+    };
+    Signed::new(receipt, &key(0), &chain.genesis.chain_id())
+}
+
+fn profile_ack(chain: &Chain) -> Signed<ProfileAck> {
+    let profile = &chain.blocks[2].body.charges[0].profile;
+    let ack = ProfileAck {
+        group: profile.body.payer,
+        round: 3,
+        profile: profile.hash(),
+    };
+    Signed::new(ack, &key(1), &chain.genesis.chain_id())
+}

@@ -1,0 +1,116 @@
+//! The targets, one decoder a file.
+
+mod block;
+mod central_system;
+mod charge_point;
+mod config;
+mod evidence;
+mod frame;
+mod id_tag;
+mod link_identity;
+mod message;
+mod modbus;
+mod receipt_file;
+mod register_map;
+mod registers;
+mod rpc;
+mod tariff;
+mod time;
+
+use std::collections::BTreeMap;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use protocol::{canonical, decode};
+
+use crate::bounded::bounded;
+
+/// Inputs by file name.
+pub(crate) type Corpus = BTreeMap<String, Vec<u8>>;
+
+/// A decoder and what must hold for whatever it is given.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, and its corpus's folder.
+    pub name: &'static str,
+    check: fn(&[u8]),
+    corpus: fn() -> Corpus,
+}
+
+impl Target {
+    /// Tries one input.
+    ///
+    /// # Panics
+    /// If something does not hold; the process aborts where it is the bound on memory.
+    pub fn run(&self, bytes: &[u8]) {
+        bounded(bytes.len(), || (self.check)(bytes));
+    }
+
+    /// Inputs made from our own types.
+    #[must_use]
+    pub fn corpus(&self) -> BTreeMap<String, Vec<u8>> {
+        (self.corpus)()
+    }
+}
+
+macro_rules! table {
+    ($($name:literal: $module:ident::$check:ident, $corpus:ident;)*) => {
+        static TARGETS: &[Target] = &[$(Target {
+            name: $name,
+            check: $module::$check,
+            corpus: $module::$corpus,
+        }),*];
+    };
+}
+
+table! {
+    "frame": frame::check, corpus;
+    "block": block::check, corpus;
+    "receipt_file": receipt_file::check, corpus;
+    "evidence": evidence::check, corpus;
+    "evidence_file": evidence::check_file, file_corpus;
+    "rpc": rpc::check, corpus;
+    "message": message::check, corpus;
+    "id_tag": id_tag::check, corpus;
+    "link_identity": link_identity::check, corpus;
+    "time": time::check, corpus;
+    "tariff": tariff::check, corpus;
+    "gateway_config": config::check_gateway, gateway_corpus;
+    "provider_config": config::check_provider, provider_corpus;
+    "register_map": register_map::check, corpus;
+    "registers": registers::check, corpus;
+    "modbus": modbus::check, corpus;
+    "central_system": central_system::check, corpus;
+    "charge_point": charge_point::check, corpus;
+}
+
+/// Every target.
+pub fn targets() -> impl Iterator<Item = &'static Target> {
+    TARGETS.iter()
+}
+
+/// The target of this name.
+#[must_use]
+pub fn target(name: &str) -> Option<&'static Target> {
+    targets().find(|target| target.name == name)
+}
+
+/// Decodes canonical bytes: what is read is written again the same, and with a byte more it is
+/// refused.
+fn canonical_value<T: BorshDeserialize + BorshSerialize>(bytes: &[u8]) -> Option<T> {
+    let value = decode::<T>(bytes).ok()?;
+    assert!(canonical(&value) == bytes, "another form of the same value");
+    let surplus = [bytes, &[0]].concat();
+    assert!(decode::<T>(&surplus).is_err(), "a surplus byte is accepted");
+    Some(value)
+}
+
+/// Names `inputs` by number.
+fn numbered(inputs: impl IntoIterator<Item = Vec<u8>>) -> Corpus {
+    let name = |(index, bytes)| (format!("{index:02}"), bytes);
+    inputs.into_iter().enumerate().map(name).collect()
+}
+
+/// Texts as inputs.
+fn texts<'a>(inputs: impl IntoIterator<Item = &'a str>) -> Corpus {
+    numbered(inputs.into_iter().map(|text| text.as_bytes().to_vec()))
+}

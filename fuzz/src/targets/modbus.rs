@@ -1,0 +1,99 @@
+//! Answers of a Modbus TCP meter, over loopback.
+//!
+//! An input is a list of answers, each a byte for its length and then its PDU; the transaction and
+//! unit ids before it are those of the request. After the last one the meter closes the connection.
+
+use std::io;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use meter_drivers::{MeterConfig, ModbusTcpMeter, RegisterMap};
+use protocol::UnixMillis;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Corpus, numbered};
+
+/// A request for registers: seven bytes before the PDU, five of it.
+const REQUEST_BYTES: usize = 12;
+
+pub(super) fn check(bytes: &[u8]) {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().build().expect("a runtime")
+    });
+    RUNTIME.block_on(read_once(bytes));
+}
+
+async fn read_once(answers: &[u8]) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let mut meter = ModbusTcpMeter::new(MeterConfig {
+        name: "meter".to_owned(),
+        address: listener.local_addr().expect("it is bound").to_string(),
+        unit_id: 1,
+        timeout: Duration::from_millis(200),
+        map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
+    });
+    let clock = || UnixMillis(1_800_000_000_000);
+    let reading = tokio::select! {
+        reading = meter.read(&clock) => reading,
+        never = serve(listener, answers) => never,
+    };
+    if let Ok(reading) = reading {
+        // Five good answers: two probes, the serial number, energy and power in one or two.
+        assert!(answers.len() >= 4 * 6, "a reading out of {answers:?}");
+        assert_eq!(reading.taken_at, clock());
+    }
+}
+
+/// Answers as long as somebody asks, and never ends: the driver tells how it went.
+async fn serve<T>(listener: TcpListener, answers: &[u8]) -> T {
+    let (stream, _) = listener.accept().await.expect("the driver connects");
+    // Whoever asks may be gone.
+    let _ = answer(stream, answers).await;
+    std::future::pending().await
+}
+
+async fn answer(mut stream: TcpStream, mut answers: &[u8]) -> io::Result<()> {
+    let mut request = [0; REQUEST_BYTES];
+    while let Some((pdu, rest)) = split(answers) {
+        stream.read_exact(&mut request).await?;
+        let length = u16::try_from(pdu.len() + 1).expect("at most 256");
+        let header = [&request[..4], &length.to_be_bytes(), &request[6..7]];
+        let frame = [&header.concat(), pdu].concat();
+        stream.write_all(&frame).await?;
+        answers = rest;
+    }
+    Ok(())
+}
+
+fn split(answers: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = answers.split_first()?;
+    rest.split_at_checked(usize::from(*length))
+}
+
+pub(super) fn corpus() -> Corpus {
+    let answer = |function: u8, registers: &[u32]| {
+        let words: Vec<u8> = registers.iter().flat_map(|r| r.to_be_bytes()).collect();
+        let count = u8::try_from(words.len()).expect("few");
+        [&[count + 2, function, count], words.as_slice()].concat()
+    };
+    let float = |value: f32| value.to_bits();
+    let identity = [
+        answer(3, &[float(0.0)]),
+        answer(3, &[float(2141.0)]),
+        answer(3, &[21_070_042]),
+    ]
+    .concat();
+    let energy_and_power = {
+        let mut registers = [0; 11];
+        (registers[0], registers[10]) = (float(7_360.0), float(1_234.5));
+        answer(4, &registers)
+    };
+    let refusal = [2, 0x84, 2];
+    numbered([
+        [identity.as_slice(), &energy_and_power].concat(),
+        [identity.as_slice(), &refusal].concat(),
+    ])
+}
