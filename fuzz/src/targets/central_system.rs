@@ -15,12 +15,12 @@ use protocol::link::{self, Decision, LinkOptions};
 use protocol::rpc::{Frame, Limits};
 use protocol::{IdTag, UnixMillis};
 use tokio::io::DuplexStream;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use super::{Corpus, texts};
+use super::{Corpus, runtime, texts};
 
 /// Sent after each input: what is answered before its answer was the input's.
 const LAST: &str = r#"[2,"last","Heartbeat",{}]"#;
@@ -54,10 +54,7 @@ struct ChargePoint {
 
 impl ChargePoint {
     fn connect() -> Self {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = runtime();
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         runtime.spawn(serve(theirs));
         let socket = runtime.block_on(open(ours));

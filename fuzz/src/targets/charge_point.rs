@@ -16,12 +16,12 @@ use ocpp_bridge::v16::charge_point::{
 use protocol::rpc::{Frame, Limits};
 use protocol::{EnergyWh, IdTag, UnixMillis};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 
-use super::{Corpus, numbered};
+use super::{Corpus, numbered, runtime};
 
 /// How long the charge point may have nothing to say before the next line is sent all the same.
 const IDLE: Duration = Duration::from_millis(1);
@@ -30,10 +30,7 @@ pub(super) fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-        let mut builder = Builder::new_current_thread();
-        builder.enable_all().build().expect("a runtime")
-    });
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
     RUNTIME.block_on(converse(text));
 }
 

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{canonical, decode};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::bounded::bounded;
 
@@ -102,6 +103,14 @@ fn canonical_value<T: BorshDeserialize + BorshSerialize>(bytes: &[u8]) -> Option
     let surplus = [bytes, &[0]].concat();
     assert!(decode::<T>(&surplus).is_err(), "a surplus byte is accepted");
     Some(value)
+}
+
+/// A runtime whose clock moves on when nothing is left to do: a wait in a target costs no time, and
+/// a busy machine makes none longer.
+fn runtime() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().start_paused(true);
+    builder.build().expect("a runtime")
 }
 
 /// Names `inputs` by number.

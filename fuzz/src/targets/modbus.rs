@@ -11,18 +11,15 @@ use meter_drivers::{MeterConfig, ModbusTcpMeter, RegisterMap};
 use protocol::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use super::{Corpus, numbered};
+use super::{Corpus, numbered, runtime};
 
 /// A request for registers: seven bytes before the PDU, five of it.
 const REQUEST_BYTES: usize = 12;
 
 pub(super) fn check(bytes: &[u8]) {
-    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
-        let mut builder = Builder::new_current_thread();
-        builder.enable_all().build().expect("a runtime")
-    });
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
     RUNTIME.block_on(read_once(bytes));
 }
 
