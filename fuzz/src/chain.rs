@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record};
-use ledger::evidence::{Evidence, EvidenceFile, Exhibit, ForgedCharge};
+use ledger::evidence::Evidence;
 use ledger::merkle;
 use ledger::receipt_file::{FinalityProof, ReceiptFile, Sources, issue};
 use ledger::seal::seal;
@@ -33,10 +33,10 @@ pub(crate) struct Chain {
     pub(crate) states: Vec<State>,
     /// A receipt file for each charge of blocks 2 and 3.
     pub(crate) receipts: Vec<ReceiptFile>,
+    /// Receipt files of a chain in which two of three voters fell silent.
+    pub(crate) receipts_after_dormancy: Vec<ReceiptFile>,
     /// Against the parent of group 2; block 4 records it.
     pub(crate) forged_profile: Evidence,
-    /// Against the provider.
-    pub(crate) evidence_file: EvidenceFile,
 }
 
 impl Chain {
@@ -62,32 +62,27 @@ pub(crate) fn key(n: u8) -> KeyPair {
     KeyPair::from_seed(&[n + 1; 32])
 }
 
-fn make() -> Chain {
-    let genesis = Genesis {
+fn genesis(dormancy_s: u32, dispute_period_s: u32) -> Genesis {
+    Genesis {
         provider_key: key(0).public(),
         time: UnixSeconds(BEGIN_S),
         interval_s: INTERVAL_S,
         witnesses: 8,
-        dormancy_s: Genesis::DORMANCY_S,
-        dispute_period_s: Genesis::DISPUTE_PERIOD_S,
+        dormancy_s,
+        dispute_period_s,
         currency: "EUR".to_owned(),
         test: true,
-    };
-    let mut growing = Growing {
-        states: vec![State::new(genesis.clone())],
-        blocks: Vec::new(),
-    };
-    let enrolments = growing.enrolments();
-    growing.grow(Body {
-        records: enrolments,
-        ..Body::default()
-    });
+    }
+}
+
+fn make() -> Chain {
+    let genesis = genesis(Genesis::DORMANCY_S, Genesis::DISPUTE_PERIOD_S);
+    let mut growing = Growing::begin(genesis.clone());
     // Two charges of group 1 in time, one of group 2 in time, one of group 3 late.
     let charges = [(1, 1, false), (1, 2, false), (2, 1, false), (3, 1, true)];
     growing.grow_with_charges(&charges, &[1, 2, 3]);
     growing.grow_with_charges(&[(1, 3, false)], &[1, 2]);
     let forged_profile = growing.forged_profile();
-    let evidence_file = growing.evidence_file();
     let ballots = growing.ballots(&[1, 2, 3]);
     growing.grow(Body {
         records: vec![Record::Evidence(forged_profile.clone())],
@@ -96,12 +91,26 @@ fn make() -> Chain {
     });
     Chain {
         receipts: [2, 3].iter().flat_map(|h| growing.receipts(*h)).collect(),
+        receipts_after_dormancy: receipts_after_dormancy(),
         genesis,
         blocks: growing.blocks,
         states: growing.states,
         forged_profile,
-        evidence_file,
     }
+}
+
+/// Only group 1 votes, until the others are dormant.
+fn receipts_after_dormancy() -> Vec<ReceiptFile> {
+    let mut growing = Growing::begin(genesis(3 * INTERVAL_S, INTERVAL_S));
+    growing.grow_with_charges(&[(1, 1, false), (3, 1, true)], &[1]);
+    for _ in 0..4 {
+        let ballots = growing.ballots(&[1]);
+        growing.grow(Body {
+            ballots,
+            ..Body::default()
+        });
+    }
+    growing.receipts(2)
 }
 
 struct Growing {
@@ -110,6 +119,20 @@ struct Growing {
 }
 
 impl Growing {
+    /// A chain whose first block enrols everybody.
+    fn begin(genesis: Genesis) -> Self {
+        let mut growing = Self {
+            states: vec![State::new(genesis)],
+            blocks: Vec::new(),
+        };
+        let enrolments = growing.enrolments();
+        growing.grow(Body {
+            records: enrolments,
+            ..Body::default()
+        });
+        growing
+    }
+
     fn state(&self) -> &State {
         self.states.last().expect("it begins with one")
     }
@@ -241,19 +264,6 @@ impl Growing {
         found.expect("one is forged")
     }
 
-    /// The provider seals a charge of block 3 with another energy.
-    fn evidence_file(&self) -> EvidenceFile {
-        let (mut forged, before) = (self.blocks[2].clone(), &self.blocks[1].header);
-        forged.body.charges[0].profile.body.energy_wh = 1;
-        forged.header.body.body_root = forged.body.root();
-        forged.header = Signed::new(forged.header.body, &key(0), &self.chain_id());
-        let found = ForgedCharge::find(&forged, (before, &self.states[2]), NodeId(1));
-        EvidenceFile {
-            genesis: self.state().genesis.clone(),
-            exhibit: Exhibit::ForgedCharge(Box::new(found.expect("one is forged"))),
-        }
-    }
-
     /// Receipt files of the charges of the block at `height`, confirmed by each voter's first
     /// ballot for it or a descendant.
     fn receipts(&self, height: usize) -> Vec<ReceiptFile> {
@@ -293,7 +303,7 @@ fn grant_body(n: u8) -> Grant {
     }
 }
 
-fn profile(n: u8, seq: u32, previous: Hash) -> ChargeProfile {
+pub(crate) fn profile(n: u8, seq: u32, previous: Hash) -> ChargeProfile {
     ChargeProfile {
         charger: charger(n),
         payer: GroupId(n.into()),
@@ -335,6 +345,9 @@ mod tests {
             votes.any(|vote| vote.descendant.is_some())
         };
         assert!(chain.receipts.iter().any(has_descendant));
-        assert_eq!(chain.evidence_file.verify(Some(&provider)), Ok(()));
+        for receipt in &chain.receipts_after_dormancy {
+            let proven = receipt.verify(Some(&provider)).expect("it verifies");
+            assert_eq!((proven.votes, proven.voters, proven.dormant), (1, 3, 2));
+        }
     }
 }

@@ -18,6 +18,7 @@
 mod bounded;
 mod chain;
 pub mod corpus;
+mod lies;
 pub mod mutate;
 mod targets;
 
