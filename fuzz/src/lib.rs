@@ -20,6 +20,8 @@ mod chain;
 pub mod corpus;
 mod lies;
 pub mod mutate;
+pub mod structures;
 mod targets;
 
+pub use structures::{Structure, structures};
 pub use targets::{Target, target, targets};

@@ -1,5 +1,7 @@
 //! Merkle trees as in RFC 6962: leaves and nodes hashed apart, no leaf ever doubled.
 
+use std::io;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::Hash;
 
@@ -143,7 +145,7 @@ impl Way {
 }
 
 /// The right edge of a growing tree: enough to append and to tell the root.
-#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
 pub struct Frontier {
     size: u64,
     // Invariant: one root per set bit of `size`, the largest subtree first.
@@ -179,6 +181,17 @@ impl Frontier {
             .copied()
             .reduce(|right, left| node_hash(&left, &right))
             .unwrap_or_else(|| Hash::of(b""))
+    }
+}
+
+/// Refuses what breaks the invariant: the next leaf would look for a peak that is not there.
+impl BorshDeserialize for Frontier {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let (size, peaks) = <(u64, Vec<Hash>)>::deserialize_reader(reader)?;
+        if usize::try_from(size.count_ones()) != Ok(peaks.len()) {
+            return Err(io::Error::other("not one peak for each bit of the size"));
+        }
+        Ok(Self { size, peaks })
     }
 }
 

@@ -10,13 +10,17 @@ pub(super) fn check(bytes: &[u8]) {
     canonical_value::<Frame>(bytes);
 }
 
-/// One frame of each kind.
 pub(super) fn corpus() -> Corpus {
+    numbered(each().iter().map(canonical))
+}
+
+/// One frame of each kind.
+pub(crate) fn each() -> Vec<Frame> {
     let chain = chain();
     let block = &chain.blocks[2];
     let profile = &block.body.charges[0].profile;
     let receipt = receipt(chain);
-    let frames = [
+    vec![
         Frame::Profile(submission(chain)),
         Frame::Receipt(receipt.clone()),
         Frame::Refused {
@@ -39,8 +43,7 @@ pub(super) fn corpus() -> Corpus {
         Frame::Ballot(block.body.ballots[0].clone()),
         Frame::Header(Box::new(block.header.clone())),
         Frame::Proof(chain.receipts[0].to_bytes()),
-    ];
-    numbered(frames.iter().map(canonical))
+    ]
 }
 
 fn submission(chain: &Chain) -> Submission {
@@ -51,7 +54,7 @@ fn submission(chain: &Chain) -> Submission {
     }
 }
 
-fn receipt(chain: &Chain) -> SignedReceipt {
+pub(crate) fn receipt(chain: &Chain) -> SignedReceipt {
     let profile = &chain.blocks[2].body.charges[0].profile;
     let receipt = Receipt {
         profile: profile.hash(),
@@ -62,7 +65,7 @@ fn receipt(chain: &Chain) -> SignedReceipt {
     Signed::new(receipt, &key(0), &chain.genesis.chain_id())
 }
 
-fn profile_ack(chain: &Chain) -> Signed<ProfileAck> {
+pub(crate) fn profile_ack(chain: &Chain) -> Signed<ProfileAck> {
     let profile = &chain.blocks[2].body.charges[0].profile;
     let ack = ProfileAck {
         group: profile.body.payer,

@@ -5,7 +5,7 @@ mod central_system;
 mod charge_point;
 mod config;
 mod evidence;
-mod frame;
+pub(crate) mod frame;
 mod id_tag;
 mod link_identity;
 mod message;
@@ -14,6 +14,7 @@ mod receipt_file;
 mod register_map;
 mod registers;
 mod rpc;
+mod structure;
 mod tariff;
 mod time;
 
@@ -65,6 +66,7 @@ macro_rules! table {
 
 table! {
     "frame": frame::check, corpus;
+    "structure": structure::check, corpus;
     "block": block::check, corpus;
     "receipt_file": receipt_file::check, corpus;
     "evidence": evidence::check, corpus;
