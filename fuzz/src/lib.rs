@@ -20,6 +20,7 @@ mod chain;
 pub mod corpus;
 mod lies;
 pub mod mutate;
+mod stores;
 pub mod structures;
 mod targets;
 

@@ -26,14 +26,14 @@ use ledger::state::{
     Totals,
 };
 use protocol::{
-    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, IdTag, MinorUnits,
-    NodeId, PowerW, ProfileAck, PublicKey, Receipt, Salt, Signature, Signed, SignedGrant,
-    SignedProfile, SignedReceipt, SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical,
-    decode,
+    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, MinorUnits, NodeId,
+    PowerW, ProfileAck, PublicKey, Receipt, Salt, Signature, Signed, SignedGrant, SignedProfile,
+    SignedReceipt, SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical, decode,
 };
 
 use crate::chain::{Chain, chain, key};
 use crate::lies;
+use crate::stores::{self, tag};
 use crate::targets::frame as frames;
 
 /// A structure that has canonical bytes.
@@ -85,10 +85,6 @@ where
         samples,
         reread: |bytes| decode::<T>(bytes).ok().map(|value| canonical(&value)),
     }
-}
-
-fn tag(text: &str) -> IdTag {
-    IdTag::parse(text).expect("an idTag")
 }
 
 fn values() -> Vec<Structure> {
@@ -326,6 +322,8 @@ fn of_stores(chain: &Chain) -> Vec<Structure> {
         of::<Stage>("Stage", stages),
         of::<Charge>("Charge", charges.clone()),
         of::<Token>("Token", [token(None), token(Some(key(1).public()))]),
+        // The fields of a type that only the provider has.
+        of("Received", [stores::received(chain)]),
         of::<Charger>("Charger", [charger]),
         of::<OutletEntry>("OutletEntry", [outlet]),
     ]

@@ -254,7 +254,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("KnownCharger", "the store target"),
     ("NodeEntry", "the store target"),
     ("GroupEntry", "the store target"),
-    ("Received", "the store target"),
     ("ChargeDetail", "hashed only: no program reads it back"),
 ];
 

@@ -1,10 +1,10 @@
 //! Binary frames of the billing link.
 
 use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
-use protocol::{ProfileAck, Receipt, Signed, SignedReceipt, canonical};
+use protocol::{ProfileAck, Receipt, Signed, SignedProfile, SignedReceipt, canonical};
 
 use super::{Corpus, canonical_value, numbered};
-use crate::chain::{Chain, chain, key};
+use crate::chain::{Chain, chain, key, profile};
 
 pub(super) fn check(bytes: &[u8]) {
     canonical_value::<Frame>(bytes);
@@ -55,14 +55,25 @@ fn submission(chain: &Chain) -> Submission {
 }
 
 pub(crate) fn receipt(chain: &Chain) -> SignedReceipt {
-    let profile = &chain.blocks[2].body.charges[0].profile;
+    receipt_for(chain, &chain.blocks[2].body.charges[0].profile, 3)
+}
+
+/// The provider's promise of a round for `profile`.
+pub(crate) fn receipt_for(chain: &Chain, profile: &SignedProfile, round: u64) -> SignedReceipt {
     let receipt = Receipt {
         profile: profile.hash(),
         node: profile.body.node,
         seq: profile.body.seq,
-        round: 3,
+        round,
     };
     Signed::new(receipt, &key(0), &chain.genesis.chain_id())
+}
+
+/// What node 1 would submit after what the chain holds of it.
+pub(crate) fn next_profile(chain: &Chain) -> SignedProfile {
+    let newest = &chain.blocks[2].body.charges[0].profile;
+    let next = profile(1, newest.body.seq + 1, newest.hash());
+    Signed::new(next, &key(1), &chain.genesis.chain_id())
 }
 
 pub(crate) fn profile_ack(chain: &Chain) -> Signed<ProfileAck> {

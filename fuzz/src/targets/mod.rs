@@ -14,6 +14,7 @@ mod receipt_file;
 mod register_map;
 mod registers;
 mod rpc;
+pub(crate) mod store;
 mod structure;
 mod tariff;
 mod time;
@@ -71,6 +72,7 @@ table! {
     "receipt_file": receipt_file::check, corpus;
     "evidence": evidence::check, corpus;
     "evidence_file": evidence::check_file, file_corpus;
+    "store": store::check, corpus;
     "rpc": rpc::check, corpus;
     "message": message::check, corpus;
     "id_tag": id_tag::check, corpus;
