@@ -9,9 +9,6 @@ use std::time::{Duration, Instant};
 use fuzz::mutate::{Chance, mutated};
 use fuzz::{Target, corpus, targets};
 
-/// For each target.
-const CHANGED_INPUTS: usize = 4_000;
-
 /// How long one input may take, most of which a machine may spend on other things. Real targets need
 /// a millisecond; libFuzzer's bound is the same.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +37,7 @@ fn every_target_holds_on_its_corpus_and_on_changed_inputs() {
 
 fn run_changed(target: &Target, inputs: &[Vec<u8>]) {
     let mut chance = Chance::new(1);
-    for count in 0..CHANGED_INPUTS {
+    for count in 0..target.replays {
         let (input, other) = (
             &inputs[count % inputs.len()],
             &inputs[count / 7 % inputs.len()],

@@ -65,7 +65,7 @@ where
     Some(message::to_value(&message))
 }
 
-fn ack_name(request: &Request) -> String {
+pub(super) fn ack_name(request: &Request) -> String {
     format!("{}Ack", request.action())
 }
 
@@ -94,7 +94,7 @@ const CHARGER: ChargerId = ChargerId([1; 16]);
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
 /// Each call with an answer in which nothing is left out.
-fn calls() -> &'static [(Request, Response)] {
+pub(super) fn calls() -> &'static [(Request, Response)] {
     static CALLS: OnceLock<Vec<(Request, Response)>> = OnceLock::new();
     CALLS.get_or_init(|| {
         vec![

@@ -14,6 +14,7 @@ mod receipt_file;
 mod register_map;
 mod registers;
 mod rpc;
+mod rules;
 pub(crate) mod store;
 mod structure;
 mod tariff;
@@ -35,6 +36,8 @@ pub(crate) type Corpus = BTreeMap<String, Vec<u8>>;
 pub struct Target {
     /// Its name, and its corpus's folder.
     pub name: &'static str,
+    /// On how many changed inputs a plain test tries it.
+    pub replays: usize,
     check: fn(&[u8]),
     corpus: fn() -> Corpus,
 }
@@ -56,9 +59,10 @@ impl Target {
 }
 
 macro_rules! table {
-    ($($name:literal: $module:ident::$check:ident, $corpus:ident;)*) => {
+    ($($name:literal * $replays:literal: $module:ident::$check:ident, $corpus:ident;)*) => {
         static TARGETS: &[Target] = &[$(Target {
             name: $name,
+            replays: $replays,
             check: $module::$check,
             corpus: $module::$corpus,
         }),*];
@@ -66,26 +70,27 @@ macro_rules! table {
 }
 
 table! {
-    "frame": frame::check, corpus;
-    "structure": structure::check, corpus;
-    "block": block::check, corpus;
-    "receipt_file": receipt_file::check, corpus;
-    "evidence": evidence::check, corpus;
-    "evidence_file": evidence::check_file, file_corpus;
-    "store": store::check, corpus;
-    "rpc": rpc::check, corpus;
-    "message": message::check, corpus;
-    "id_tag": id_tag::check, corpus;
-    "link_identity": link_identity::check, corpus;
-    "time": time::check, corpus;
-    "tariff": tariff::check, corpus;
-    "gateway_config": config::check_gateway, gateway_corpus;
-    "provider_config": config::check_provider, provider_corpus;
-    "register_map": register_map::check, corpus;
-    "registers": registers::check, corpus;
-    "modbus": modbus::check, corpus;
-    "central_system": central_system::check, corpus;
-    "charge_point": charge_point::check, corpus;
+    "frame" * 4_000: frame::check, corpus;
+    "structure" * 4_000: structure::check, corpus;
+    "block" * 4_000: block::check, corpus;
+    "receipt_file" * 4_000: receipt_file::check, corpus;
+    "evidence" * 4_000: evidence::check, corpus;
+    "evidence_file" * 4_000: evidence::check_file, file_corpus;
+    "store" * 1_000: store::check, corpus;
+    "rules" * 500: rules::check, corpus;
+    "rpc" * 4_000: rpc::check, corpus;
+    "message" * 4_000: message::check, corpus;
+    "id_tag" * 4_000: id_tag::check, corpus;
+    "link_identity" * 4_000: link_identity::check, corpus;
+    "time" * 4_000: time::check, corpus;
+    "tariff" * 4_000: tariff::check, corpus;
+    "gateway_config" * 4_000: config::check_gateway, gateway_corpus;
+    "provider_config" * 4_000: config::check_provider, provider_corpus;
+    "register_map" * 4_000: register_map::check, corpus;
+    "registers" * 4_000: registers::check, corpus;
+    "modbus" * 2_000: modbus::check, corpus;
+    "central_system" * 4_000: central_system::check, corpus;
+    "charge_point" * 1_000: charge_point::check, corpus;
 }
 
 /// Every target.
