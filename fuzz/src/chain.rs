@@ -29,6 +29,8 @@ pub(crate) struct Chain {
     pub(crate) genesis: Genesis,
     /// Its blocks from height 1 on.
     pub(crate) blocks: Vec<Block>,
+    /// The block that follows.
+    pub(crate) next: Block,
     /// The state before each block, and the one after the last.
     pub(crate) states: Vec<State>,
     /// A receipt file for each charge of blocks 2 and 3.
@@ -89,8 +91,16 @@ fn make() -> Chain {
         ballots,
         ..Body::default()
     });
+    let receipts = [2, 3].iter().flat_map(|h| growing.receipts(*h)).collect();
+    let ballots = growing.ballots(&[1, 2, 3]);
+    growing.grow(Body {
+        ballots,
+        ..Body::default()
+    });
+    growing.states.pop();
     Chain {
-        receipts: [2, 3].iter().flat_map(|h| growing.receipts(*h)).collect(),
+        next: growing.blocks.pop().expect("just sealed"),
+        receipts,
         receipts_after_dormancy: receipts_after_dormancy(),
         genesis,
         blocks: growing.blocks,

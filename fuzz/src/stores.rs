@@ -193,8 +193,8 @@ fn of_provider(chain: &Chain) -> Vec<Write> {
     };
     let mut entries = vec![
         put("provider", *b"genesis", &chain.genesis),
-        put("received", [1, 0, 0, 0, 4, 0, 0, 0], &received(chain)),
-        put("details", [1, 0, 0, 0, 4, 0, 0, 0], &b"detail".to_vec()),
+        put("received", [0, 0, 0, 1, 0, 0, 0, 4], &received(chain)),
+        put("details", [0, 0, 0, 1, 0, 0, 0, 4], &b"detail".to_vec()),
         put("records", 1_u64.to_be_bytes(), &(1_u64, record)),
         put("tokens", token.hash.0, &token),
         put("chargers", *b"FLEET-1", &charger),

@@ -86,11 +86,9 @@ fn refused<T: BorshDeserialize>(what: &str, bytes: &[u8]) {
 /// of `bad`.
 #[track_caller]
 fn check_byte<T: BorshDeserialize>(name: &str, position: usize, good: u8, bad: &[u8]) {
-    let samples = structure(name).samples.iter();
-    let mut bytes = samples
-        .cloned()
-        .find(|sample| sample[position] == good)
-        .expect("a sample with that byte");
+    let mut samples = structure(name).samples.iter();
+    let sample = samples.find(|sample| sample[position] == good);
+    let mut bytes = sample.expect("a sample with that byte").clone();
     assert!(decode::<T>(&bytes).is_ok());
     for other in bad {
         bytes[position] = *other;

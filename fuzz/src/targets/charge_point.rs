@@ -11,7 +11,7 @@ use ocpp_bridge::session::{Authorization, StopReason};
 use ocpp_bridge::v16::SUBPROTOCOL;
 use ocpp_bridge::v16::charge_point::{
     self, AvailabilityAnswer, ChargeKey, ChargePointConfig, ChargePointHandle, ChargePointHost,
-    MemoryJournal, RemoteStart, ResetKind, SessionEvent, UnlockAnswer,
+    MemoryJournal, RemoteStart, ResetKind, RunError, SessionEvent, UnlockAnswer,
 };
 use protocol::rpc::{Frame, Limits};
 use protocol::{EnergyWh, IdTag, UnixMillis};
@@ -23,40 +23,62 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 
 use super::{Corpus, numbered, runtime};
 
-/// How long the charge point may have nothing to say before the next line is sent all the same.
-const IDLE: Duration = Duration::from_millis(1);
+/// How often the clock may move on while the charge point has nothing to say, before the next line is
+/// sent all the same. It may move once for each task that a message passes through.
+const IDLE_TURNS: u32 = 30;
+/// More than any input is worth.
+const MOST_HEARD: usize = 1_000;
+const TURN: Duration = Duration::from_millis(1);
 
 pub(super) fn check(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
-    RUNTIME.block_on(converse(text));
+    let talk = converse(MemoryJournal::default(), text.lines());
+    RUNTIME.block_on(talk).expect("its journal is in memory");
 }
 
-async fn converse(text: &str) {
+/// The charge point begins with what is in `journal`, and hears `lines`; what it said comes back.
+pub(super) async fn converse(
+    journal: MemoryJournal,
+    lines: impl Iterator<Item = &str>,
+) -> Result<Vec<Frame>, RunError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("it is bound");
     let config = ChargePointConfig::new(&format!("ws://{address}/ocpp"), "CP-1", "Acme", "Outlet");
     let (handle, inbox) = charge_point::channel();
-    let face = charge_point::run(config, Arc::new(Host), MemoryJournal::default(), inbox);
-    let face = tokio::spawn(face);
-    let (stream, _) = listener.accept().await.expect("it connects");
-    let mut socket = tokio_tungstenite::accept_hdr_async(stream, take_subprotocol)
-        .await
-        .expect("its handshake is ours");
+    let face = charge_point::run(config, Arc::new(Host), journal, inbox);
+    let mut face = tokio::spawn(face);
+    let (stream, _) = tokio::select! {
+        accepted = listener.accept() => accepted.expect("it connects"),
+        // It does not begin with a journal that it cannot read.
+        ended = &mut face => {
+            let ended = ended.expect("the charge point does not panic");
+            return ended.map(|()| Vec::new());
+        }
+    };
+    let socket = tokio_tungstenite::accept_hdr_async(stream, take_subprotocol).await;
+    let mut peer = Peer {
+        socket: socket.expect("its handshake is ours"),
+        heard: Vec::new(),
+    };
     let charging = tokio::spawn(charge(handle));
-    for line in text.lines() {
-        if say(&mut socket, line).await.is_none() {
+    for line in lines {
+        if peer.say(line).await.is_none() {
             break;
         }
     }
+    // Answers to the last lines, and no endless monologue.
+    while let Some(Some(_)) = peer.hear().await
+        && peer.heard.len() < MOST_HEARD
+    {}
     // The charge point ends when the last handle is gone.
     charging.abort();
     let _ = charging.await;
-    drop(socket);
-    let ended = face.await.expect("the charge point does not panic");
-    ended.expect("its journal is in memory");
+    drop(peer.socket);
+    face.await.expect("the charge point does not panic")?;
+    Ok(peer.heard)
 }
 
 #[allow(
@@ -72,28 +94,52 @@ fn take_subprotocol(_: &Request, mut response: Response) -> Result<Response, Err
     Ok(response)
 }
 
-/// Sends one line; `None` where the charge point has closed the link.
-async fn say(socket: &mut WebSocketStream<TcpStream>, line: &str) -> Option<()> {
-    if line.starts_with('[') {
-        return socket.send(Message::text(line)).await.ok();
-    }
-    let id = next_call(socket).await?;
-    let answer = format!("[3,{},{line}]", serde_json::json!(id));
-    socket.send(Message::text(answer)).await.ok()
+/// The central system.
+struct Peer {
+    socket: WebSocketStream<TcpStream>,
+    heard: Vec<Frame>,
 }
 
-/// The id of the charge point's next call; one that nobody made where it has nothing to say.
-async fn next_call(socket: &mut WebSocketStream<TcpStream>) -> Option<String> {
-    loop {
-        let Ok(message) = tokio::time::timeout(IDLE, socket.next()).await else {
-            return Some("nobody's".to_owned());
+impl Peer {
+    /// Sends one line; `None` where the charge point has closed the link.
+    async fn say(&mut self, line: &str) -> Option<()> {
+        let message = if line.starts_with('[') {
+            line.to_owned()
+        } else {
+            let id = self.next_call().await?;
+            format!("[3,{},{line}]", serde_json::json!(id))
         };
-        if let Message::Text(text) = message?.ok()? {
-            let frame = Frame::parse(text.as_str(), &Limits::default());
-            if let Frame::Call { id, .. } = frame.expect("we send frames only") {
-                return Some(id.as_str().to_owned());
+        self.socket.send(Message::text(message)).await.ok()
+    }
+
+    /// The id of the charge point's next call; one that nobody made where it has nothing to say, and
+    /// none where it has closed the link.
+    async fn next_call(&mut self) -> Option<String> {
+        loop {
+            match self.hear().await? {
+                Some(Frame::Call { id, .. }) => return Some(id.as_str().to_owned()),
+                Some(_) => {}
+                None => return Some("nobody's".to_owned()),
             }
         }
+    }
+
+    /// The next thing that the charge point says: nothing, or no more at all.
+    async fn hear(&mut self) -> Option<Option<Frame>> {
+        let mut turns = 0;
+        while turns < IDLE_TURNS {
+            let Ok(message) = tokio::time::timeout(TURN, self.socket.next()).await else {
+                turns += 1;
+                continue;
+            };
+            if let Message::Text(text) = message?.ok()? {
+                let frame = Frame::parse(text.as_str(), &Limits::default());
+                let frame = frame.expect("we send frames only");
+                self.heard.push(frame.clone());
+                return Some(Some(frame));
+            }
+        }
+        Some(None)
     }
 }
 
@@ -118,7 +164,7 @@ async fn charge(handle: ChargePointHandle) {
     };
     // Offline until the central system has accepted it.
     while let Err(charge_point::AskError::Offline) = handle.ask_authorize(&id_tag).await {
-        tokio::time::sleep(IDLE / 2).await;
+        tokio::time::sleep(TURN).await;
     }
     for event in [began, ended] {
         handle.report(event).await.expect("the charge point runs");
@@ -156,7 +202,8 @@ impl ChargePointHost for Host {
     async fn configuration_changed(&self, _: &str, _: &str) {}
 }
 
-const BOOT: &str = r#"{"currentTime":"2027-01-15T08:00:00Z","interval":300,"status":"Accepted"}"#;
+pub(super) const BOOT: &str =
+    r#"{"currentTime":"2027-01-15T08:00:00Z","interval":300,"status":"Accepted"}"#;
 
 /// What each input goes on with after the boot's answer.
 const AFTER_BOOT: [&[&str]; 5] = [
@@ -189,4 +236,44 @@ const AFTER_BOOT: [&[&str]; 5] = [
 
 pub(super) fn corpus() -> Corpus {
     numbered(AFTER_BOOT.map(|lines| [&[BOOT], lines].concat().join("\n").into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the charge point says to an input of the corpus: the actions of its calls, the ids of its
+    /// answers.
+    #[track_caller]
+    fn check_heard(input: &str, expected: &[&str]) {
+        let text = String::from_utf8(corpus()[input].clone()).expect("text");
+        let talk = converse(MemoryJournal::default(), text.lines());
+        let heard = runtime().block_on(talk).expect("its journal is in memory");
+        let names = heard.iter().map(|frame| match frame {
+            Frame::Call { action, .. } => action.as_str(),
+            other => other.id().as_str(),
+        });
+        let names: Vec<&str> = names.collect();
+        for name in expected {
+            assert!(names.contains(name), "{name} is not in {names:?}");
+        }
+    }
+
+    #[test]
+    fn a_charge_is_told_and_questions_are_answered() {
+        check_heard(
+            "00",
+            &[
+                "BootNotification",
+                "StatusNotification",
+                "Authorize",
+                "StartTransaction",
+                "StopTransaction",
+            ],
+        );
+        check_heard("01", &["1", "2", "3", "4"]);
+        check_heard("02", &["1", "2", "3"]);
+        // The reset comes before the host has unlocked.
+        check_heard("03", &["1", "3"]);
+    }
 }

@@ -71,8 +71,12 @@ pub(crate) fn receipt_for(chain: &Chain, profile: &SignedProfile, round: u64) ->
 
 /// What node 1 would submit after what the chain holds of it.
 pub(crate) fn next_profile(chain: &Chain) -> SignedProfile {
-    let newest = &chain.blocks[2].body.charges[0].profile;
-    let next = profile(1, newest.body.seq + 1, newest.hash());
+    profile_after(chain, &chain.blocks[2].body.charges[0].profile)
+}
+
+/// What node 1 would submit after `before`.
+pub(crate) fn profile_after(chain: &Chain, before: &SignedProfile) -> SignedProfile {
+    let next = profile(1, before.body.seq + 1, before.hash());
     Signed::new(next, &key(1), &chain.genesis.chain_id())
 }
 

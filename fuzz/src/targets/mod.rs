@@ -7,6 +7,7 @@ mod config;
 mod evidence;
 pub(crate) mod frame;
 mod id_tag;
+mod journal;
 mod link_identity;
 mod message;
 mod modbus;
@@ -19,6 +20,7 @@ pub(crate) mod store;
 mod structure;
 mod tariff;
 mod time;
+mod websocket;
 
 use std::collections::BTreeMap;
 
@@ -90,6 +92,8 @@ table! {
     "registers" * 4_000: registers::check, corpus;
     "modbus" * 2_000: modbus::check, corpus;
     "central_system" * 4_000: central_system::check, corpus;
+    "websocket" * 4_000: websocket::check, corpus;
+    "journal" * 1_000: journal::check, corpus;
     "charge_point" * 1_000: charge_point::check, corpus;
 }
 

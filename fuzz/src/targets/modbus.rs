@@ -7,7 +7,7 @@ use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use meter_drivers::{MeterConfig, ModbusTcpMeter, RegisterMap};
+use meter_drivers::{MeterConfig, MeterError, ModbusTcpMeter, Reading, RegisterMap};
 use protocol::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,10 +20,15 @@ const REQUEST_BYTES: usize = 12;
 
 pub(super) fn check(bytes: &[u8]) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
-    RUNTIME.block_on(read_once(bytes));
+    let clock = UnixMillis(1_800_000_000_000);
+    if let Ok(reading) = RUNTIME.block_on(read_once(bytes, clock)) {
+        // Five good answers: two probes, the serial number, energy and power in one or two.
+        assert!(bytes.len() >= 4 * 6, "a reading out of {bytes:?}");
+        assert_eq!(reading.taken_at, clock);
+    }
 }
 
-async fn read_once(answers: &[u8]) {
+async fn read_once(answers: &[u8], clock: UnixMillis) -> Result<Reading, MeterError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let mut meter = ModbusTcpMeter::new(MeterConfig {
         name: "meter".to_owned(),
@@ -32,15 +37,10 @@ async fn read_once(answers: &[u8]) {
         timeout: Duration::from_millis(200),
         map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
     });
-    let clock = || UnixMillis(1_800_000_000_000);
-    let reading = tokio::select! {
+    let clock = || clock;
+    tokio::select! {
         reading = meter.read(&clock) => reading,
         never = serve(listener, answers) => never,
-    };
-    if let Ok(reading) = reading {
-        // Five good answers: two probes, the serial number, energy and power in one or two.
-        assert!(answers.len() >= 4 * 6, "a reading out of {answers:?}");
-        assert_eq!(reading.taken_at, clock());
     }
 }
 
@@ -93,4 +93,23 @@ pub(super) fn corpus() -> Corpus {
         [identity.as_slice(), &energy_and_power].concat(),
         [identity.as_slice(), &refusal].concat(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_answers_are_a_reading_and_a_refusal_is_none() {
+        let read = |input: &str| {
+            let clock = UnixMillis(7);
+            runtime().block_on(read_once(&corpus()[input], clock))
+        };
+        let reading = read("00").expect("a reading");
+        assert_eq!(reading.taken_at, UnixMillis(7));
+        assert!(matches!(
+            read("01"),
+            Err(MeterError::WrongRegisterMap { .. })
+        ));
+    }
 }

@@ -4,15 +4,16 @@
 //! An input is a list of messages, each a byte for its kind, two for its length, and its bytes.
 //! Which machine they go to is the first byte.
 
-use ledger::frame::Frame;
+use ledger::block::Ballot;
+use ledger::frame::{Frame, Submission};
 use ledger::node::{self, Node};
 use ledger::provider::{self, LinkId, Provider};
 use ledger::store::{Machine, NoWatch, Store, drive};
 use protocol::message::{JoinAck, Request, Response};
-use protocol::{Hash, NodeId, UnixMillis, canonical, decode};
+use protocol::{GroupId, Hash, NodeId, Signed, UnixMillis, canonical, decode};
 
 use super::Corpus;
-use super::frame::each as frames;
+use super::frame::{each as frames, next_profile, profile_after, receipt_for};
 use super::message::{ack_name, calls};
 use crate::chain::{chain, key};
 use crate::stores::{Owner, load_node, load_provider};
@@ -231,6 +232,28 @@ fn call(request: &Request) -> Vec<u8> {
     format!("{}\n{}", request.action(), request.payload()).into_bytes()
 }
 
+/// What is new to the machines, and taken in.
+fn news() -> [Frame; 5] {
+    let chain = chain();
+    let profile = profile_after(chain, &next_profile(chain));
+    let ballot = Ballot {
+        voter: GroupId(1),
+        height: 4,
+        header: chain.next.header.body.previous,
+    };
+    [
+        Frame::Receipt(receipt_for(chain, &profile, 5)),
+        Frame::Profile(Submission {
+            profile,
+            grant: chain.grant().clone(),
+            detail: b"detail".to_vec(),
+        }),
+        Frame::Ballot(Signed::new(ballot, &key(1), &chain.genesis.chain_id())),
+        Frame::Block(Box::new(chain.next.clone())),
+        Frame::Header(Box::new(chain.next.header.clone())),
+    ]
+}
+
 /// Each frame, call and answer once, and all of them one after the other.
 pub(super) fn corpus() -> Corpus {
     let tick = message(TICK, &[1]);
@@ -244,7 +267,7 @@ pub(super) fn corpus() -> Corpus {
             let input = [&[number], messages.as_slice()].concat();
             inputs.insert(format!("{owner:?}-{name}"), input);
         };
-        for (index, frame) in frames().iter().enumerate() {
+        for (index, frame) in frames().iter().chain(&news()).enumerate() {
             let frame = message(link | FRAME, &canonical(frame));
             add(&format!("frame-{index:02}"), &[frame, tick.clone()]);
         }
@@ -257,4 +280,40 @@ pub(super) fn corpus() -> Corpus {
         inputs.insert(format!("{owner:?}-all"), all);
     }
     inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_takes_in_what_is_new() {
+        let [receipt, submission, ballot, ..] = news();
+        let store = Owner::Provider.store();
+        let mut provider = load_provider(&store).expect("it is whole");
+        let mut run = ProviderRun::begin(&mut provider, &store);
+        let frame = Box::new(submission);
+        let input = provider::Input::Frame { link: 1, frame };
+        let promise = handle(run.provider, run.store, run.now, input);
+        let promised = provider::Effect::Send {
+            link: 1,
+            frame: Box::new(receipt),
+        };
+        assert!(promise.contains(&promised), "{promise:?}");
+        run.take_in(&[message(1 << 4, &canonical(&ballot)), message(TICK, &[9])].concat());
+        let voted = provider.state().groups[&GroupId(1)].voted_height;
+        assert_eq!(voted, 4);
+    }
+
+    #[test]
+    fn a_node_takes_in_what_is_new() {
+        let [.., block, header] = news();
+        for (owner, frame) in [(Owner::Parent, block), (Owner::Member, header)] {
+            let store = owner.store();
+            let mut node = load_node(&store).expect("it is whole");
+            NodeRun::begin(&mut node, &store).take_in(&message(FRAME, &canonical(&frame)));
+            let height = node.progress().map(|chain| chain.height);
+            assert_eq!(height, Some(5), "{owner:?}");
+        }
+    }
 }
