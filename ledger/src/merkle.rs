@@ -225,6 +225,23 @@ mod tests {
         assert_eq!(root(&vectors()[..size]).to_string(), expected);
     }
 
+    /// A frontier read without one of its peaks panicked at the next leaf.
+    #[test]
+    fn a_frontier_is_read_with_all_of_its_peaks_or_not_at_all() {
+        let mut frontier = Frontier::default();
+        for leaf in vectors() {
+            let bytes = protocol::canonical(&frontier);
+            assert_eq!(protocol::decode(&bytes), Ok(frontier.clone()));
+            let (size, peaks) = (frontier.size, &frontier.peaks);
+            for wrong in [size + 1, size ^ 0x8000] {
+                let bytes = protocol::canonical(&(wrong, peaks));
+                let is_read = protocol::decode::<Frontier>(&bytes).is_ok();
+                assert_eq!(is_read, wrong.count_ones() == size.count_ones());
+            }
+            frontier.push(leaf);
+        }
+    }
+
     #[test]
     fn roots_are_those_of_certificate_transparency() {
         check(
