@@ -1,7 +1,7 @@
 //! One value, one form: of every structure that travels or is kept, canonical bytes are read and
 //! nothing else is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -15,7 +15,11 @@ use ledger::node::{MeasuredCharge, Stage};
 use ledger::provider::Token;
 use ledger::receipt_file::{ReceiptFile, Vote};
 use ledger::state::{Leaf, NodeAccount};
+use protocol::message::{Hello, HelloAck, Join, JoinAck, Request, from_json, to_value};
 use protocol::{Genesis, Hash, IdTag, NodeId, TariffId, canonical, decode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 fn structure(name: &str) -> &'static Structure {
     let mut all = structures().iter();
@@ -241,6 +245,63 @@ fn check_file(bytes: &[u8], is_read: impl Fn(&[u8]) -> bool) {
         let mut other = bytes.to_vec();
         other[position] ^= 1;
         assert!(!is_read(&other), "another byte {position}");
+    }
+}
+
+/// Reads the message `name` of the billing link; `None` where it is refused.
+fn reread(name: &str, payload: &str) -> Option<Value> {
+    match name {
+        "Hello" => reread_handshake::<Hello>(payload),
+        "HelloAck" => reread_handshake::<HelloAck>(payload),
+        "Join" => reread_handshake::<Join>(payload),
+        "JoinAck" => reread_handshake::<JoinAck>(payload),
+        _ => match name.strip_suffix("Ack") {
+            None => Some(Request::decode(name, payload).ok()?.payload()),
+            Some(action) => {
+                let asked = &messages()[action];
+                let asked = Request::decode(action, asked).expect("a sample");
+                Some(asked.decode_response(payload).ok()?.payload())
+            }
+        },
+    }
+}
+
+fn reread_handshake<T: DeserializeOwned + Serialize>(payload: &str) -> Option<Value> {
+    let message: T = from_json("Hello", payload).ok()?;
+    Some(to_value(&message))
+}
+
+/// A sample of each message by its name.
+fn messages() -> BTreeMap<String, String> {
+    let target = fuzz::target("message").expect("a target of this name");
+    let split = |input: Vec<u8>| {
+        let text = String::from_utf8(input).expect("text");
+        let (name, payload) = text.split_once('\n').expect("a name and a payload");
+        (name.to_owned(), payload.to_owned())
+    };
+    target.corpus().into_values().map(split).collect()
+}
+
+#[test]
+fn a_message_has_its_fields_and_no_others() {
+    for (name, payload) in messages() {
+        let written: Value = serde_json::from_str(&payload).expect("JSON");
+        assert_eq!(reread(&name, &payload), Some(written.clone()), "{name}");
+        for length in 0..payload.len() {
+            if let Some(part) = payload.get(..length) {
+                assert_eq!(reread(&name, part), None, "{name} cut to {length} bytes");
+            }
+        }
+        assert_eq!(reread(&name, &format!("{payload} {{}}")), None, "{name}");
+        let fields = written.as_object().expect("a JSON object");
+        let rest = payload.strip_prefix('{').expect("a JSON object");
+        let comma = if fields.is_empty() { "" } else { "," };
+        let surplus = format!("{{\"surplus\":0{comma}{rest}");
+        assert_eq!(reread(&name, &surplus), None, "{name} with a surplus field");
+        for (field, value) in fields {
+            let twice = format!("{{\"{field}\":{value},{rest}");
+            assert_eq!(reread(&name, &twice), None, "{name} with {field} twice");
+        }
     }
 }
 
