@@ -13,8 +13,9 @@ use ledger::seal::seal;
 use ledger::state::State;
 use ledger::tariff::FlatTariff;
 use protocol::{
-    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GroupId, Hash, KeyPair, NodeId, PowerW,
-    Signed, SignedGrant, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GroupId, Hash, KeyPair,
+    MeterExchange, NodeId, PowerW, Signed, SignedDeputy, SignedGrant, SignedMeterExchange,
+    SignedProfile, SupplyPointId, TariffId, UnixSeconds,
 };
 
 const BEGIN_S: u64 = 1_800_000_000;
@@ -53,6 +54,22 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// A parent's word on its deputy, a node's on a meter.
+    pub(crate) fn words(&self) -> (SignedDeputy, SignedMeterExchange) {
+        let [
+            _,
+            Record::Deputy(deputy),
+            Record::MeterExchange(exchange),
+            ..,
+        ] = self.blocks[3].body.records.as_slice()
+        else {
+            unreachable!("block 4 holds them");
+        };
+        (deputy.clone(), exchange.clone())
+    }
+}
+
 /// The chain; made by the first call.
 pub(crate) fn chain() -> &'static Chain {
     static CHAIN: OnceLock<Chain> = OnceLock::new();
@@ -86,8 +103,10 @@ fn make() -> Chain {
     growing.grow_with_charges(&[(1, 3, false)], &[1, 2]);
     let forged_profile = growing.forged_profile();
     let ballots = growing.ballots(&[1, 2, 3]);
+    let mut records = growing.changes();
+    records.push(Record::Evidence(forged_profile.clone()));
     growing.grow(Body {
-        records: vec![Record::Evidence(forged_profile.clone())],
+        records,
         ballots,
         ..Body::default()
     });
@@ -205,6 +224,30 @@ impl Growing {
             ]);
         }
         records
+    }
+
+    /// What may change after an enrolment, all of member 3.
+    fn changes(&self) -> Vec<Record> {
+        let deputy = Deputy {
+            group: GroupId(3),
+            number: 1,
+            node: Some(NodeId(1)),
+        };
+        let exchange = MeterExchange {
+            supply_point: SupplyPointId(3),
+            number: 1,
+            last_register: EnergyWh(12_000),
+            meter: Hash::of(b"another meter"),
+            first_register: EnergyWh(5),
+        };
+        vec![
+            Record::MoveCharger {
+                charger: charger(3),
+                group: GroupId(1),
+            },
+            Record::Deputy(Signed::new(deputy, &key(3), &self.chain_id())),
+            Record::MeterExchange(Signed::new(exchange, &key(3), &self.chain_id())),
+        ]
     }
 
     fn grant(&self, n: u8) -> SignedGrant {

@@ -1,6 +1,6 @@
 //! What the node and the provider of the small chain have on disk: an entry of every table.
 //!
-//! Entries whose types only `ledger` has are written as tuples of the same fields.
+//! Entries whose types only `ledger` has are written as structures or tuples of the same fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +14,7 @@ use ledger::tariff::FlatTariff;
 use ledger::{Node, Provider};
 use protocol::{
     ChargerId, EnergyWh, GroupId, Hash, IdTag, NodeId, PublicKey, Salt, SignedGrant, SupplyPointId,
+    UnixSeconds,
 };
 
 use crate::chain::{Chain, chain, key};
@@ -55,6 +56,8 @@ impl Owner {
 pub(crate) fn load_node(store: &Store) -> Result<Node, StoreError> {
     let config = NodeConfig {
         chargers: BTreeMap::from([(tag("FLEET-1"), Some(tag("FLEET")))]),
+        limits: BTreeMap::new(),
+        deputies: BTreeMap::from([(tag("FLEET"), key(2).public())]),
         members: BTreeMap::from([(tag("FLEET-2"), tag("FLEET"))]),
         outlets: vec![Outlet {
             name: "garage".to_owned(),
@@ -80,28 +83,12 @@ fn put<T: BorshSerialize>(table: &'static str, key: impl Into<Vec<u8>>, value: &
 }
 
 fn of_node(chain: &Chain) -> Vec<Write> {
-    let parent_key = key(1).public();
-    let known: (
-        ChargerId,
-        GroupId,
-        IdTag,
-        NodeId,
-        PublicKey,
-        Option<Salt>,
-        Vec<SignedGrant>,
-    ) = (
-        ChargerId([1; 16]),
-        GroupId(1),
-        tag("FLEET"),
-        NodeId(1),
-        parent_key,
-        Some(Salt([7; 16])),
-        vec![chain.grant().clone()],
-    );
     let mut entries = vec![
         put("node", *b"genesis", &chain.genesis),
         put("node", *b"id", &NodeId(1)),
         put("node", *b"last_profile", &(3_u32, Hash::of(b"profile"))),
+        put("groups", *b"FLEET", &(tag("FLEET"), GroupId(1))),
+        put("exchanges", *b"garage", &exchange()),
         put("taken", 0_u64.to_be_bytes(), &(0_u64, [9_u8; 16])),
         put(
             "receipts",
@@ -113,7 +100,11 @@ fn of_node(chain: &Chain) -> Vec<Write> {
             3_u64.to_be_bytes(),
             &crate::lies::files()[0].to_bytes(),
         ),
-        put("chargers", *b"FLEET-1", &(tag("FLEET-1"), known)),
+        put(
+            "chargers",
+            *b"FLEET-1",
+            &(tag("FLEET-1"), known_charger(chain)),
+        ),
         put(
             "outlets",
             *b"garage",
@@ -127,6 +118,60 @@ fn of_node(chain: &Chain) -> Vec<Write> {
             .map(|charge| put("outbox", charge.number.to_be_bytes(), charge)),
     );
     entries
+}
+
+/// A charger as a node knows it.
+#[derive(BorshSerialize)]
+struct KnownCharger {
+    charger: ChargerId,
+    group: GroupId,
+    group_id: IdTag,
+    parent: NodeId,
+    parent_key: PublicKey,
+    deputy_key: Option<PublicKey>,
+    salt: Option<Salt>,
+    grants: Vec<SignedGrant>,
+    since: UnixSeconds,
+    is_refused: bool,
+}
+
+fn known_charger(chain: &Chain) -> KnownCharger {
+    KnownCharger {
+        charger: ChargerId([1; 16]),
+        group: GroupId(1),
+        group_id: tag("FLEET"),
+        parent: NodeId(1),
+        parent_key: key(1).public(),
+        deputy_key: Some(key(2).public()),
+        salt: Some(Salt([7; 16])),
+        grants: vec![chain.grant().clone()],
+        since: UnixSeconds(0),
+        is_refused: false,
+    }
+}
+
+/// The newest exchange of an outlet's meter, as a node keeps it.
+#[derive(BorshSerialize)]
+struct Exchange {
+    outlet: String,
+    first_charge: u64,
+    meter: String,
+    last_register: EnergyWh,
+    first_register: EnergyWh,
+    number: u32,
+    is_recorded: bool,
+}
+
+fn exchange() -> Exchange {
+    Exchange {
+        outlet: "garage".to_owned(),
+        first_charge: 1,
+        meter: "SDM630 2".to_owned(),
+        last_register: EnergyWh(40_000),
+        first_register: EnergyWh(5),
+        number: 1,
+        is_recorded: false,
+    }
 }
 
 fn of_parent(chain: &Chain) -> Vec<Write> {

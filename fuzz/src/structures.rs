@@ -26,9 +26,10 @@ use ledger::state::{
     Totals,
 };
 use protocol::{
-    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, MinorUnits, NodeId,
-    PowerW, ProfileAck, PublicKey, Receipt, Salt, Signature, Signed, SignedGrant, SignedProfile,
-    SignedReceipt, SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical, decode,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash,
+    MeterExchange, MinorUnits, NodeId, PowerW, ProfileAck, PublicKey, Receipt, Salt, Signature,
+    Signed, SignedDeputy, SignedGrant, SignedMeterExchange, SignedProfile, SignedReceipt,
+    SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical, decode,
 };
 
 use crate::chain::{Chain, chain, key};
@@ -110,6 +111,7 @@ fn values() -> Vec<Structure> {
 
 fn signed(chain: &Chain) -> Vec<Structure> {
     let profile = &chain.blocks[2].body.charges[0].profile;
+    let (deputy, exchange) = chain.words();
     let (receipt, ack) = (frames::receipt(chain), frames::profile_ack(chain));
     vec![
         of::<Genesis>("Genesis", [chain.genesis.clone()]),
@@ -117,6 +119,10 @@ fn signed(chain: &Chain) -> Vec<Structure> {
         of::<SignedProfile>("SignedProfile", [profile.clone()]),
         of::<Grant>("Grant", [chain.grant().body.clone()]),
         of::<SignedGrant>("SignedGrant", [chain.grant().clone()]),
+        of::<Deputy>("Deputy", [deputy.body.clone()]),
+        of::<SignedDeputy>("SignedDeputy", [deputy]),
+        of::<MeterExchange>("MeterExchange", [exchange.body.clone()]),
+        of::<SignedMeterExchange>("SignedMeterExchange", [exchange]),
         of::<Receipt>("Receipt", [receipt.body.clone()]),
         of::<SignedReceipt>("SignedReceipt", [receipt]),
         of::<ProfileAck>("ProfileAck", [ack.body.clone()]),
@@ -127,14 +133,10 @@ fn signed(chain: &Chain) -> Vec<Structure> {
 fn of_blocks(chain: &Chain) -> Vec<Structure> {
     let (blocks, block) = (&chain.blocks, &chain.blocks[1]);
     let (group_block, ballot) = (&block.body.group_blocks[0], &block.body.ballots[0]);
-    let records = blocks.iter().flat_map(|block| &block.body.records);
-    // The tariff, a member and the evidence: the other members are alike.
-    let records: Vec<Record> = records
-        .clone()
-        .take(6)
-        .chain(records.last())
-        .cloned()
-        .collect();
+    let records = blocks[0].body.records.iter();
+    // The tariff and a member: the other members are alike.
+    let enrolments = records.take(6);
+    let records: Vec<Record> = enrolments.chain(&blocks[3].body.records).cloned().collect();
     vec![
         of::<GroupBlock>("GroupBlock", [group_block.body.clone()]),
         of::<Signed<GroupBlock>>("Signed<GroupBlock>", [group_block.clone()]),

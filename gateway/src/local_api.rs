@@ -12,9 +12,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{Input, Node, Stage};
+use ledger::node::{ExchangeRefusal, Input, Node, Stage};
 use ledger::store::Engine;
-use protocol::IdTag;
+use protocol::{EnergyWh, IdTag};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 use crate::charges::{ChargeError, Charges};
 use crate::meters::Meters;
 use crate::modbus_charger::{ModbusCharger, SwipeError, Swiped};
+
+/// The longest model and serial number of a meter.
+const MAX_METER_BYTES: usize = 128;
 
 /// What the API looks at.
 #[derive(Clone)]
@@ -36,6 +39,8 @@ pub(crate) struct Api {
 #[serde(rename_all = "camelCase")]
 struct Status {
     node: Option<u32>,
+    /// This gateway's key, by which others name it.
+    key: String,
     chain: Option<Chain>,
     meters: BTreeMap<String, Meter>,
     running: Vec<Running>,
@@ -106,6 +111,20 @@ struct Released {
     number: u64,
 }
 
+/// A meter was exchanged: its registers in Wh, and what the new one is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Exchange {
+    last_register_wh: u64,
+    first_register_wh: u64,
+    meter: String,
+}
+
+#[derive(Serialize)]
+struct Exchanged {
+    outlet: String,
+}
+
 #[derive(Serialize)]
 struct Problem {
     error: String,
@@ -119,6 +138,7 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
         .route("/v1/status", get(status))
         .route("/v1/chargers/{id}/swipe", post(swipe))
         .route("/v1/outbox/{number}/release", post(release))
+        .route("/v1/outlets/{outlet}/meter-exchange", post(exchange_meter))
         .with_state(api)
         .layer(middleware::from_fn(only_for_this_machine));
     axum::serve(listener, router).await
@@ -154,13 +174,14 @@ async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
     let (reply, answer) = oneshot::channel();
     let looked = api.engine.look(move |node, _| {
         // Whoever asked may be gone.
-        let _ = reply.send((node.id(), chain(node), outbox(node)));
+        let _ = reply.send((node.id(), node.key(), chain(node), outbox(node)));
     });
     let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
     looked.map_err(|_| stopped())?;
-    let (node, chain, outbox) = answer.await.map_err(|_| stopped())?;
+    let (node, key, chain, outbox) = answer.await.map_err(|_| stopped())?;
     Ok(Json(Status {
         node: node.map(|id| id.0),
+        key: key.to_string(),
         chain,
         meters: meters(&api.meters),
         running: running(&api.charges),
@@ -288,6 +309,55 @@ async fn release(
         Some(Stage::Held { reason }) => Err(refuse(StatusCode::CONFLICT, &reason)),
         _ => Ok(Json(Released { number })),
     }
+}
+
+/// An outlet's meter was exchanged; answers when that is durable. It is recorded in the chain once
+/// the charges by the old meter are in blocks; charges by the new one wait for that.
+async fn exchange_meter(
+    State(api): State<Api>,
+    Path(outlet): Path<String>,
+    Json(exchange): Json<Exchange>,
+) -> Result<Json<Exchanged>, Refused> {
+    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
+    if exchange.meter.is_empty() || exchange.meter.len() > MAX_METER_BYTES {
+        let text = "meter is the model and serial number of the new meter, 1 to 128 bytes";
+        return Err(refuse(StatusCode::BAD_REQUEST, text));
+    }
+    if api.charges.at_outlet(&outlet).is_some() {
+        let text = "a charge is running at this outlet; stop it first";
+        return Err(refuse(StatusCode::CONFLICT, text));
+    }
+    let last_register = EnergyWh(exchange.last_register_wh);
+    let first_register = EnergyWh(exchange.first_register_wh);
+    let (name, meter) = (outlet.clone(), exchange.meter.clone());
+    let (reply, answer) = oneshot::channel();
+    let looked = api.engine.look(move |node, _| {
+        let checked = node.check_exchange(&name, &meter, (last_register, first_register));
+        // Whoever asked may be gone.
+        let _ = reply.send(checked);
+    });
+    looked.map_err(|_| stopped())?;
+    if let Err(refusal) = answer.await.map_err(|_| stopped())? {
+        let status = match refusal {
+            ExchangeRefusal::Outlet => StatusCode::NOT_FOUND,
+            ExchangeRefusal::Busy | ExchangeRefusal::Register => StatusCode::CONFLICT,
+        };
+        return Err(refuse(status, &refusal.to_string()));
+    }
+    let (done, durable) = oneshot::channel();
+    let input = Input::ExchangeMeter {
+        outlet: outlet.clone(),
+        meter: exchange.meter,
+        last_register,
+        first_register,
+    };
+    let taken = api.engine.durably(Vec::new(), vec![input], move || {
+        // Whoever asked may be gone; it is taken in all the same.
+        let _ = done.send(());
+    });
+    taken.map_err(|_| stopped())?;
+    durable.await.map_err(|_| stopped())?;
+    Ok(Json(Exchanged { outlet }))
 }
 
 /// How far a charge of the outbox is; the outer `None` where the engine has stopped.

@@ -337,6 +337,8 @@ fn node_config(config: &Config) -> NodeConfig {
     NodeConfig {
         chargers: config.chargers.clone(),
         members: config.members.clone(),
+        limits: config.limits.clone(),
+        deputies: config.deputies.clone(),
         outlets: outlets.collect(),
     }
 }

@@ -78,6 +78,12 @@ impl Shell {
                     "charge held; it is not billed until it is released (local API)"
                 );
             }
+            Event::MeterExchanged { outlet } => {
+                tracing::info!(
+                    outlet,
+                    "meter exchange recorded; charges by the new one are billed"
+                );
+            }
             Event::Released { outlet } => tracing::info!(outlet, "held charge released"),
             Event::Refused { seq, reason } => {
                 tracing::error!(

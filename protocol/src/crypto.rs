@@ -113,6 +113,10 @@ pub enum Domain {
     ProviderHello,
     /// The salt of a pseudonym; such signatures are never shown.
     Salt,
+    /// A parent's word on who speaks for it.
+    Deputy,
+    /// A node's word on a meter that was exchanged.
+    MeterExchange,
 }
 
 impl Domain {
@@ -128,6 +132,8 @@ impl Domain {
             Self::NodeHello => b"charge-billing.v1 node hello",
             Self::ProviderHello => b"charge-billing.v1 provider hello",
             Self::Salt => b"charge-billing.v1 salt",
+            Self::Deputy => b"charge-billing.v1 deputy",
+            Self::MeterExchange => b"charge-billing.v1 meter exchange",
         }
     }
 

@@ -22,7 +22,8 @@ pub use ids::{
     ChargerId, GrantId, GroupId, IdTag, IdTagError, NodeId, Salt, SupplyPointId, TariffId,
 };
 pub use profile::{
-    ChargeProfile, Grant, ProfileAck, Receipt, SignedGrant, SignedProfile, SignedReceipt,
+    ChargeProfile, Deputy, Grant, MeterExchange, ProfileAck, Receipt, SignedDeputy, SignedGrant,
+    SignedMeterExchange, SignedProfile, SignedReceipt,
 };
 pub use signed::{DecodeError, Signable, Signed, canonical, decode};
 pub use time::{TimeError, UnixMillis, UnixSeconds};

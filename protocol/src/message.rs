@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::crypto::{Hash, PublicKey, Signature};
 use crate::genesis::Genesis;
 use crate::ids::{ChargerId, GroupId, IdTag, NodeId, Salt, SupplyPointId};
-use crate::profile::SignedGrant;
+use crate::profile::{SignedDeputy, SignedGrant, SignedMeterExchange};
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::units::{EnergyWh, MinorUnits};
 
@@ -138,6 +138,9 @@ pub struct Registration {
     pub parent: NodeId,
     /// The parent's key, for nodes that keep no state to look it up in.
     pub parent_key: PublicKey,
+    /// The key of the parent's deputy, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy_key: Option<PublicKey>,
     /// The salt of the pseudonym: for the home node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<Salt>,
@@ -214,6 +217,41 @@ pub struct RegisterSupplyPoint {
 pub struct RegisterSupplyPointAck {
     /// The outlet's enrolment number.
     pub supply_point: SupplyPointId,
+}
+
+/// Who speaks for a group beside its parent. Parent to provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameDeputy {
+    /// The parent's word.
+    pub deputy: SignedDeputy,
+}
+
+/// Answer to [`NameDeputy`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameDeputyAck {
+    /// The number of the group's newest deputy; the one asked for unless it was refused.
+    pub number: u32,
+}
+
+/// An outlet's meter was exchanged. Node to provider, once all charges by the old meter are in
+/// blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeMeter {
+    /// The node's word.
+    pub exchange: SignedMeterExchange,
+    /// Model and serial number of the new meter, whose hash the word holds.
+    pub meter: String,
+}
+
+/// Answer to [`ExchangeMeter`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeMeterAck {
+    /// The number of the outlet's newest exchange; the one asked for unless it was refused.
+    pub number: u32,
 }
 
 /// Asks for blocks from a height on; they arrive as binary frames before the answer.
@@ -418,6 +456,8 @@ calls! {
     CheckAuth => CheckAuthAck,
     Authorize => AuthorizeAck,
     RegisterSupplyPoint => RegisterSupplyPointAck,
+    NameDeputy => NameDeputyAck,
+    ExchangeMeter => ExchangeMeterAck,
     GetBlocks => GetBlocksAck,
     GetHeaders => GetHeadersAck,
     GetProof => GetProofAck,

@@ -8,6 +8,7 @@
 //! `lies` (who lies how), `check` (what must hold). `docs/simulation.md` says what is modelled.
 #![warn(missing_docs)]
 
+mod changes;
 mod check;
 mod describe;
 mod faults;

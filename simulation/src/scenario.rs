@@ -6,6 +6,7 @@ use ledger::node::{NodeConfig, Outlet};
 use ledger::tariff::FlatTariff;
 use protocol::{Genesis, IdTag, KeyPair};
 
+use crate::changes::{self, PlannedChange};
 use crate::faults::{self, PlannedFault};
 use crate::lies::{self, CrowdLie, GatewayLie, ProviderLie};
 use crate::process::BEGIN;
@@ -19,6 +20,7 @@ pub(crate) struct Scenario {
     pub(crate) sites: Vec<Site>,
     pub(crate) charges: Vec<PlannedCharge>,
     pub(crate) faults: Vec<PlannedFault>,
+    pub(crate) changes: Vec<PlannedChange>,
     pub(crate) provider_lie: Option<ProviderLie>,
     /// Somebody who is neither provider nor node sends frames into the links.
     pub(crate) has_stranger: bool,
@@ -103,6 +105,7 @@ impl Scenario {
         let heals_at = round_ms * random.between(5, 7);
         let charges = charges(&mut random, &sites, round_ms, heals_at);
         let faults = faults::plan(&mut random, sites.len(), heals_at);
+        let changes = changes::plan(&mut random, &sites, heals_at);
         Self {
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),
             has_stranger: cast != Cast::Honest && random.chance(15),
@@ -110,6 +113,7 @@ impl Scenario {
             sites,
             charges,
             faults,
+            changes,
             provider_lie,
             heals_at,
         }
@@ -177,8 +181,8 @@ fn sites(random: &mut Random) -> Vec<Site> {
         sites.push(Site {
             config: NodeConfig {
                 chargers: BTreeMap::from([(id_tag, Some(group.clone()))]),
-                members: BTreeMap::new(),
                 outlets: vec![outlet("street", &group)],
+                ..NodeConfig::default()
             },
             claims: Vec::new(),
             joins_at: random.between(0, 30_000),
@@ -208,8 +212,8 @@ fn parent_site(random: &mut Random, number: usize) -> Site {
     Site {
         config: NodeConfig {
             chargers,
-            members: BTreeMap::new(),
             outlets: outlets.iter().map(|o| outlet(o, &claims[0])).collect(),
+            ..NodeConfig::default()
         },
         claims,
         joins_at: match random.chance(75) {

@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 
 use protocol::message::{
     self, Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuth,
-    CheckAuthAck, CreditLine, Finality, GetBlocks, GetBlocksAck, GetHeaders, GetHeadersAck,
-    GetProof, GetProofAck, Hello, HelloAck, Join, JoinAck, Register, RegisterAck, RegisterInfo,
-    RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Request, Response, Status,
+    CheckAuthAck, CreditLine, ExchangeMeter, ExchangeMeterAck, Finality, GetBlocks, GetBlocksAck,
+    GetHeaders, GetHeadersAck, GetProof, GetProofAck, Hello, HelloAck, Join, JoinAck, NameDeputy,
+    NameDeputyAck, Register, RegisterAck, RegisterInfo, RegisterSupplyPoint,
+    RegisterSupplyPointAck, Registration, Request, Response, Status,
 };
 use protocol::{
     ChargerId, EnergyWh, GroupId, Hash, IdTag, MinorUnits, NodeId, Salt, Signature, SupplyPointId,
@@ -115,6 +116,8 @@ pub(super) fn calls() -> &'static [(Request, Response)] {
                 Response::GetProof(GetProofAck {}),
             ),
             charge_info(),
+            name_deputy(),
+            exchange_meter(),
         ]
     })
 }
@@ -126,6 +129,7 @@ fn register() -> (Request, Response) {
         group_id: tag("FLEET"),
         parent: NodeId(1),
         parent_key: key(1).public(),
+        deputy_key: Some(key(2).public()),
         salt: Some(Salt([7; 16])),
     };
     (
@@ -181,6 +185,25 @@ fn register_supply_point() -> (Request, Response) {
         Response::RegisterSupplyPoint(RegisterSupplyPointAck {
             supply_point: SupplyPointId(1),
         }),
+    )
+}
+
+fn name_deputy() -> (Request, Response) {
+    let (deputy, _) = chain().words();
+    (
+        Request::NameDeputy(NameDeputy { deputy }),
+        Response::NameDeputy(NameDeputyAck { number: 1 }),
+    )
+}
+
+fn exchange_meter() -> (Request, Response) {
+    let (_, exchange) = chain().words();
+    (
+        Request::ExchangeMeter(ExchangeMeter {
+            exchange,
+            meter: "another meter".to_owned(),
+        }),
+        Response::ExchangeMeter(ExchangeMeterAck { number: 1 }),
     )
 }
 

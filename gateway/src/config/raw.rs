@@ -18,6 +18,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) charger: Vec<Charger>,
     #[serde(default)]
+    pub(super) limit: Vec<Limit>,
+    #[serde(default)]
     pub(super) meter: Vec<Meter>,
     #[serde(default)]
     pub(super) outlet: Vec<Outlet>,
@@ -48,6 +50,17 @@ pub(super) struct Group {
     pub(super) id_tags: Vec<String>,
     #[serde(default)]
     pub(super) member_id_tags: Vec<String>,
+    pub(super) deputy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    pub(super) id_tag: String,
+    #[serde(default)]
+    pub(super) blocked: bool,
+    pub(super) expires: Option<String>,
+    pub(super) energy_wh: Option<u32>,
 }
 
 #[derive(Deserialize)]

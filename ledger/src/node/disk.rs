@@ -11,6 +11,7 @@ use super::authorize::{Known, KnownCharger};
 use super::blocks::{Blocks, Vote};
 use super::headers::Headers;
 use super::kept::Kept;
+use super::meter_exchange::Exchange;
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
 use super::{Node, NodeConfig};
@@ -33,7 +34,11 @@ const TAKEN: Table = Table("taken");
 /// Receipt files by profile number.
 pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
+/// Numbers of groups by name.
+const GROUPS: Table = Table("groups");
 const OUTLETS: Table = Table("outlets");
+/// The newest meter exchange of an outlet, by its name.
+const EXCHANGES: Table = Table("exchanges");
 const GROUP_BLOCKS: Table = Table("group_blocks");
 /// Invalid blocks by their hash.
 const PROOFS: Table = Table("proofs");
@@ -117,9 +122,18 @@ pub(super) fn charger(id_tag: &IdTag, known: &KnownCharger) -> Write {
     Write::put(CHARGERS, id_tag.as_str().as_bytes(), &entry)
 }
 
+pub(super) fn group(group_id: &IdTag, group: GroupId) -> Write {
+    let entry = (group_id.clone(), group);
+    Write::put(GROUPS, group_id.as_str().as_bytes(), &entry)
+}
+
 pub(super) fn outlet(name: &str, supply_point: SupplyPointId) -> Write {
     let entry = (name.to_owned(), supply_point);
     Write::put(OUTLETS, name.as_bytes(), &entry)
+}
+
+pub(super) fn exchange(exchange: &Exchange) -> Write {
+    Write::put(EXCHANGES, exchange.outlet.as_bytes(), exchange)
 }
 
 pub(super) fn group_block(last: &LastSealed) -> Write {
@@ -212,11 +226,17 @@ impl Node {
             stopped: store.get(NODE, STOPPED_KEY)?,
             id,
             is_linked: false,
-            known: Known::restore(store.all(CHARGERS)?),
+            known: Known::restore(store.all(CHARGERS)?, store.all(GROUPS)?),
             outlets: store
                 .all::<(String, SupplyPointId)>(OUTLETS)?
                 .into_iter()
                 .collect(),
+            exchanges: store
+                .all::<Exchange>(EXCHANGES)?
+                .into_iter()
+                .map(|exchange| (exchange.outlet.clone(), exchange))
+                .collect(),
+            told_deputies: BTreeMap::new(),
             outbox,
             rounds,
             early_bills: VecDeque::new(),

@@ -140,8 +140,10 @@ impl Node {
         let height = header.body.height;
         let Some(headers) = self.kept.headers_mut() else {
             // Sent before the provider knew that this node keeps blocks.
-            if self.kept.blocks().is_some_and(|b| b.state.height < height) {
-                self.catch_up(height);
+            match self.kept.blocks().map(|blocks| blocks.state.height) {
+                Some(own) if own < height => self.catch_up(height),
+                Some(_) if self.stopped.is_none() => self.compare(&header),
+                _ => {}
             }
             return;
         };
@@ -193,6 +195,9 @@ impl Node {
         let (Some(headers), Some(id)) = (self.kept.headers(), self.id) else {
             return;
         };
+        if self.stopped.is_some() {
+            return;
+        }
         let Ok(file) = ReceiptFile::from_bytes(&bytes) else {
             return;
         };

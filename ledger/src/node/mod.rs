@@ -7,10 +7,13 @@
 mod authorize;
 mod bills;
 mod blocks;
+mod deputies;
 mod disk;
 mod headers;
 mod hold;
 mod kept;
+mod limits;
+mod meter_exchange;
 mod outbox;
 mod parent;
 mod stop;
@@ -20,7 +23,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, PowerW, PublicKey, SupplyPointId,
+    UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
@@ -32,6 +36,9 @@ pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts}
 use headers::Headers;
 use kept::Kept;
 pub use kept::Progress;
+pub use limits::Limits;
+use meter_exchange::Exchange;
+pub use meter_exchange::ExchangeRefusal;
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 
@@ -43,6 +50,10 @@ pub struct NodeConfig {
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
     /// Mobile chargers at home elsewhere that this node, as their group's parent, vouches for.
     pub members: BTreeMap<IdTag, IdTag>,
+    /// Bounds for mobile chargers of groups that this node speaks for; none for those not named.
+    pub limits: BTreeMap<IdTag, Limits>,
+    /// Keys of the nodes that speak for this node's groups beside it, by group.
+    pub deputies: BTreeMap<IdTag, PublicKey>,
     /// Outlets measured here.
     pub outlets: Vec<Outlet>,
 }
@@ -121,6 +132,18 @@ pub enum Input {
         /// The charge's number in the outbox.
         number: u64,
     },
+    /// Somebody exchanged an outlet's meter; ignored where
+    /// [`check_exchange`](Node::check_exchange) refuses it.
+    ExchangeMeter {
+        /// Name of the outlet.
+        outlet: String,
+        /// Model and serial number of the new meter.
+        meter: String,
+        /// The old meter's total register when it was taken out.
+        last_register: EnergyWh,
+        /// The new meter's when it was put in.
+        first_register: EnergyWh,
+    },
     /// Time passed.
     Tick,
 }
@@ -172,6 +195,11 @@ pub enum Event {
     },
     /// A held charge was released.
     Released {
+        /// Name of the outlet.
+        outlet: String,
+    },
+    /// A meter exchange is recorded.
+    MeterExchanged {
         /// Name of the outlet.
         outlet: String,
     },
@@ -244,6 +272,10 @@ pub struct Node {
     is_linked: bool,
     known: Known,
     outlets: BTreeMap<String, SupplyPointId>,
+    // The newest meter exchange of each outlet that had one.
+    exchanges: BTreeMap<String, Exchange>,
+    // Numbers of the deputies that the provider has, and the chain may not have yet.
+    told_deputies: BTreeMap<GroupId, u32>,
     outbox: outbox::Outbox,
     rounds: Rounds,
     // Bills that came before their blocks.
@@ -268,6 +300,8 @@ enum Pending {
     Register(IdTag),
     Authorize(IdTag),
     Outlet(String),
+    Deputy(GroupId),
+    Exchange(String),
     Chain,
     Proof,
 }
@@ -277,6 +311,12 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> Option<NodeId> {
         self.id
+    }
+
+    /// The key that names this node.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.key.public()
     }
 
     /// Charges that are not final yet, in the order they were measured.
@@ -343,6 +383,8 @@ impl Node {
         }
         self.compare_last_seq(ack.last_seq);
         self.register_configured();
+        self.name_deputies();
+        self.report_exchanges();
         self.catch_up(ack.tip);
         self.ask_for_proofs();
         self.repeat_ballots();
@@ -354,7 +396,7 @@ impl Node {
     fn link_down(&mut self) {
         self.is_linked = false;
         self.asked.clear();
-        self.refuse_waiting();
+        self.answer_waiting(self.now);
     }
 
     fn frame(&mut self, now: UnixMillis, frame: Frame) {
@@ -401,6 +443,20 @@ impl Node {
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }
             }
+            (Request::NameDeputy(asked), response) => {
+                let number = match response {
+                    Some(Response::NameDeputy(ack)) => Some(ack.number),
+                    _ => None,
+                };
+                self.deputy_named(&asked.deputy.body, number);
+            }
+            (Request::ExchangeMeter(asked), response) => {
+                let number = match response {
+                    Some(Response::ExchangeMeter(ack)) => Some(ack.number),
+                    _ => None,
+                };
+                self.exchange_reported(&asked, number);
+            }
             (Request::GetBlocks(asked), response) => {
                 let tip = match response {
                     Some(Response::GetBlocks(ack)) => Some(ack.tip),
@@ -440,6 +496,12 @@ impl Machine for Node {
             Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
             Input::Ended(charge) => self.ended(now, charge),
             Input::Release { number } => self.release(now, number),
+            Input::ExchangeMeter {
+                outlet,
+                meter,
+                last_register,
+                first_register,
+            } => self.exchange(outlet, meter, (last_register, first_register)),
             Input::Tick => self.tick(now),
         }
     }

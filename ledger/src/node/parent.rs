@@ -80,6 +80,9 @@ impl Node {
         let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
             return;
         };
+        if self.stopped.is_some() {
+            return;
+        }
         let state = &chain.state;
         let Witnessed { profile, receipt } = witnessed.clone();
         let promise = &receipt.body;
@@ -140,6 +143,8 @@ impl Node {
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();
+        self.name_deputies();
+        self.report_exchanges();
         self.submit(now);
     }
 
@@ -149,7 +154,7 @@ impl Node {
         };
         let state = &chain.state;
         let is_parent = parent_key(state, group) == Some(self.key.public());
-        if !is_parent || self.rounds.has_sealed(group, round) {
+        if self.stopped.is_some() || !is_parent || self.rounds.has_sealed(group, round) {
             return;
         }
         let previous = state.groups[&group].last_group_block;

@@ -3,6 +3,7 @@
 //! Used like [`crate::node`]: give every input to `handle`, then drain `poll`.
 
 mod bills;
+mod changes;
 mod disk;
 mod enrol;
 mod grants;
@@ -287,6 +288,14 @@ impl Provider {
             Request::Register(asked) => self.register(now, link, call, node, asked),
             Request::RegisterSupplyPoint(asked) => {
                 let response = self.register_supply_point(node, &asked);
+                self.reply(link, call, response);
+            }
+            Request::NameDeputy(asked) => {
+                let response = self.name_deputy(node, asked);
+                self.reply(link, call, response);
+            }
+            Request::ExchangeMeter(asked) => {
+                let response = self.exchange_meter(node, asked);
                 self.reply(link, call, response);
             }
             Request::Authorize(asked) => self.relay_authorize(link, call, asked),

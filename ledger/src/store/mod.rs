@@ -19,7 +19,7 @@ use redb::{
 pub use engine::{Engine, EngineThread, Stopped, Surroundings};
 
 /// The version of what the store holds. A newer one is refused, an older one migrated.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Pages redb keeps in memory. Its default of 1 GiB would fill a gateway box.
 const CACHE_BYTES: usize = 4 << 20;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ledger::node::{Charge, Stage};
 use ledger::provider::stored_blocks;
 use ledger::{Block, Node, State};
-use protocol::{Genesis, IdTag, PublicKey};
+use protocol::{Genesis, IdTag, PublicKey, SignedProfile};
 
 use crate::lies::{CrowdLie, GatewayLie};
 use crate::world::{Gateway, Phase, World, charge_id};
@@ -62,7 +62,11 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
     let waiting = node.charges().find(|charge| match &charge.stage {
         Stage::Held { .. } => false,
         Stage::Measured => !is_excused(world, node, charge),
-        Stage::Signed { receipt: None, .. } => true,
+        Stage::Signed {
+            profile,
+            receipt: None,
+            ..
+        } => is_final_due || !is_in_chain(state, profile),
         Stage::Signed { .. } => is_final_due,
     });
     waiting.map(|charge| {
@@ -76,6 +80,12 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
             }
         )
     })
+}
+
+/// Whether a charge is in a block: nobody gives a receipt for it any more then.
+fn is_in_chain(state: &State, profile: &SignedProfile) -> bool {
+    let account = state.nodes.get(&profile.body.node);
+    account.is_some_and(|account| profile.body.seq <= account.last_seq)
 }
 
 /// Whether a charge may wait for ever: it, or one before it at its outlet, waits for somebody who

@@ -1,5 +1,6 @@
 //! The world of one run: processes, wires, people, and the one loop that moves time.
 
+mod changes;
 mod faults;
 mod gateway;
 mod links;
@@ -15,6 +16,7 @@ use ledger::store::Store;
 use protocol::message::{Request, Response};
 use protocol::{Hash, KeyPair};
 
+use crate::changes::Change;
 use crate::check::Checks;
 use crate::faults::Fault;
 use crate::lies::{GatewayMemory, ProviderMemory};
@@ -71,6 +73,8 @@ pub(crate) enum Event {
     AskLost(usize, u64),
     /// Something breaks.
     Fault(Fault),
+    /// Somebody changes something.
+    Change(Change),
     /// Everything that broke is whole again.
     Heal,
     /// A lying provider does something by itself.
@@ -185,6 +189,10 @@ impl World {
             self.queue
                 .push(planned.at, Event::Fault(planned.fault.clone()));
         }
+        for planned in &self.scenario.changes {
+            self.queue
+                .push(planned.at, Event::Change(planned.change.clone()));
+        }
         self.plan_lies();
         self.queue.push(self.scenario.heals_at, Event::Heal);
     }
@@ -239,6 +247,7 @@ impl World {
             Event::CallLost(gateway, call) => self.call_lost(gateway, call),
             Event::AskLost(branch, call) => self.ask_lost(branch, call),
             Event::Fault(fault) => self.strike(fault),
+            Event::Change(change) => self.change(change),
             Event::Heal => self.heal(),
             Event::Lie => self.lie_now(),
             Event::PlugIn(charge) => self.plug_in(charge),
@@ -377,5 +386,6 @@ impl World {
         self.queue.push(self.now, Event::Tick(who, life));
         self.queue.push(self.now, Event::Connect(index));
         self.read_running(index);
+        self.tell_of_exchanges(index);
     }
 }
