@@ -1,7 +1,8 @@
 //! Answers of a Modbus TCP meter, over loopback.
 //!
-//! An input is a list of answers, each a byte for its length and then its PDU; the transaction and
-//! unit ids before it are those of the request. After the last one the meter closes the connection.
+//! An input is a list of answers, each a byte for its length and then a frame, the first two bytes of
+//! which are XORed with the request's transaction id. After the last one the meter closes the
+//! connection.
 
 use std::io;
 use std::sync::LazyLock;
@@ -22,8 +23,8 @@ pub(super) fn check(bytes: &[u8]) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
     let clock = UnixMillis(1_800_000_000_000);
     if let Ok(reading) = RUNTIME.block_on(read_once(bytes, clock)) {
-        // Five good answers: two probes, the serial number, energy and power in one or two.
-        assert!(bytes.len() >= 4 * 6, "a reading out of {bytes:?}");
+        // Four good answers: two probes, the serial number, energy with power.
+        assert!(bytes.len() >= 4 * (7 + 3), "a reading out of {bytes:?}");
         assert_eq!(reading.taken_at, clock);
     }
 }
@@ -54,11 +55,12 @@ async fn serve<T>(listener: TcpListener, answers: &[u8]) -> T {
 
 async fn answer(mut stream: TcpStream, mut answers: &[u8]) -> io::Result<()> {
     let mut request = [0; REQUEST_BYTES];
-    while let Some((pdu, rest)) = split(answers) {
+    while let Some((frame, rest)) = split(answers) {
         stream.read_exact(&mut request).await?;
-        let length = u16::try_from(pdu.len() + 1).expect("at most 256");
-        let header = [&request[..4], &length.to_be_bytes(), &request[6..7]];
-        let frame = [&header.concat(), pdu].concat();
+        let mut frame = frame.to_vec();
+        for (byte, asked) in frame.iter_mut().zip(&request[..2]) {
+            *byte ^= asked;
+        }
         stream.write_all(&frame).await?;
         answers = rest;
     }
@@ -71,10 +73,15 @@ fn split(answers: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 pub(super) fn corpus() -> Corpus {
+    // Transaction, protocol, length and unit id before the PDU.
+    let frame = |pdu: &[u8]| {
+        let length = u8::try_from(pdu.len()).expect("few");
+        [&[length + 7, 0, 0, 0, 0, 0, length + 1, 1], pdu].concat()
+    };
     let answer = |function: u8, registers: &[u32]| {
         let words: Vec<u8> = registers.iter().flat_map(|r| r.to_be_bytes()).collect();
         let count = u8::try_from(words.len()).expect("few");
-        [&[count + 2, function, count], words.as_slice()].concat()
+        frame(&[&[function, count], words.as_slice()].concat())
     };
     let float = |value: f32| value.to_bits();
     let identity = [
@@ -88,10 +95,14 @@ pub(super) fn corpus() -> Corpus {
         (registers[0], registers[10]) = (float(7_360.0), float(1_234.5));
         answer(4, &registers)
     };
-    let refusal = [2, 0x84, 2];
+    let refusal = frame(&[0x84, 2]);
+    let mut foreign = energy_and_power.clone();
+    // Of another transaction.
+    foreign[2] ^= 1;
     numbered([
         [identity.as_slice(), &energy_and_power].concat(),
         [identity.as_slice(), &refusal].concat(),
+        [identity.as_slice(), &foreign].concat(),
     ])
 }
 
@@ -100,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_answers_are_a_reading_and_a_refusal_is_none() {
+    fn good_answers_are_a_reading_and_others_are_none() {
         let read = |input: &str| {
             let clock = UnixMillis(7);
             runtime().block_on(read_once(&corpus()[input], clock))
@@ -111,5 +122,6 @@ mod tests {
             read("01"),
             Err(MeterError::WrongRegisterMap { .. })
         ));
+        assert!(matches!(read("02"), Err(MeterError::ForeignReply { .. })));
     }
 }
