@@ -21,6 +21,7 @@ mod structure;
 mod tariff;
 mod time;
 mod websocket;
+mod websocket_client;
 
 use std::collections::BTreeMap;
 
@@ -93,6 +94,7 @@ table! {
     "modbus" * 2_000: modbus::check, corpus;
     "central_system" * 4_000: central_system::check, corpus;
     "websocket" * 4_000: websocket::check, corpus;
+    "websocket_client" * 1_000: websocket_client::check, corpus;
     "journal" * 1_000: journal::check, corpus;
     "charge_point" * 1_000: charge_point::check, corpus;
 }

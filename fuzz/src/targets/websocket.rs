@@ -51,7 +51,7 @@ fn run(flags: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Where the head of an HTTP message ends.
-fn end_of_head(bytes: &[u8]) -> Option<usize> {
+pub(super) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     Some(end + 4)
 }
