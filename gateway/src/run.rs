@@ -338,5 +338,6 @@ fn node_config(config: &Config) -> NodeConfig {
         chargers: config.chargers.clone(),
         members: config.members.clone(),
         outlets: outlets.collect(),
+        address: None,
     }
 }

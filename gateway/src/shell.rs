@@ -44,6 +44,8 @@ impl Surroundings<Node> for Shell {
             Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
             Effect::Notify(event) => self.notify(event),
+            // No node listens yet.
+            Effect::Neighbour(_) => {}
             // The engine sets its own alarm.
             Effect::WakeAt(_) => {}
         }
@@ -109,9 +111,32 @@ impl Shell {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
                 self.keep_evidence(height, evidence);
             }
-            Event::TwoHeaders { height, evidence } => {
-                tracing::error!(height, "the provider signed two headers for one block");
+            Event::TwoHeaders {
+                height,
+                evidence,
+                neighbour,
+            } => {
+                let neighbour = neighbour.map(|key| key.to_string());
+                tracing::error!(
+                    height,
+                    neighbour,
+                    "the provider signed two headers for one block"
+                );
                 self.keep_evidence(height, evidence);
+            }
+            Event::EvidenceShown {
+                height,
+                from,
+                evidence,
+            } => {
+                tracing::error!(height, neighbour = %from, "another gateway has proof against the provider");
+                self.keep_evidence(height, Some(evidence));
+            }
+            Event::FalseEvidence { from, reason } => {
+                tracing::warn!(neighbour = %from, reason, "another gateway shows evidence that proves nothing");
+            }
+            Event::ForeignHeader { from } => {
+                tracing::warn!(neighbour = %from, "another gateway shows a header that the provider did not sign");
             }
             Event::Restored { provider, here } => {
                 tracing::error!(

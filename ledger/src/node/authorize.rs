@@ -9,8 +9,8 @@ use protocol::message::{
     Response, Status,
 };
 use protocol::{
-    ChargerId, Grant, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
-    UnixSeconds,
+    ChargerId, Grant, GroupId, IdTag, Neighbour, NodeId, PublicKey, Salt, Signed, SignedGrant,
+    UnixMillis, UnixSeconds,
 };
 
 use super::{Effect, Event, MeasuredCharge, Node, Pending, disk};
@@ -100,7 +100,7 @@ impl Node {
         }
     }
 
-    fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
+    pub(super) fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
         let pending = Pending::Register(id_tag.clone());
         let register = Register {
             is_home: self.config.chargers.contains_key(&id_tag),
@@ -114,7 +114,7 @@ impl Node {
     pub(super) fn presented(&mut self, now: UnixMillis, question: u64, id_tag: IdTag) {
         if let Some(decision) = self.decide(now, &id_tag) {
             self.effect(Effect::Decided { question, decision });
-        } else if !self.is_linked || self.known.waiting.len() >= MAX_WAITING {
+        } else if !self.can_ask(&id_tag) || self.known.waiting.len() >= MAX_WAITING {
             let decision = Decision::Refused(Status::Invalid);
             self.effect(Effect::Decided { question, decision });
         } else {
@@ -124,6 +124,24 @@ impl Node {
             self.known.waiting.push((question, id_tag.clone()));
             self.ask_about(&id_tag);
         }
+    }
+
+    /// Whether anybody can be asked about an idTag.
+    fn can_ask(&self, id_tag: &IdTag) -> bool {
+        let known = self.known.chargers.get(id_tag);
+        self.is_linked || known.is_some_and(|known| self.reaches(known.parent_key))
+    }
+
+    pub(super) fn knows(&self, id_tag: &IdTag) -> bool {
+        self.known.chargers.contains_key(id_tag)
+    }
+
+    pub(super) fn parent_of(&self, id_tag: &IdTag) -> Option<NodeId> {
+        Some(self.known.chargers.get(id_tag)?.parent)
+    }
+
+    pub(super) fn parents_known(&self) -> impl Iterator<Item = NodeId> {
+        self.known.chargers.values().map(|known| known.parent)
     }
 
     /// The answer that can be given without asking anybody.
@@ -149,18 +167,27 @@ impl Node {
                 self.ask_register(id_tag.clone(), group_id);
             }
             Some(known) => {
-                let request = Request::Authorize(Authorize {
+                let parent = known.parent_key;
+                let asked = Authorize {
                     id_tag: id_tag.clone(),
                     group_id: known.group_id.clone(),
                     charger: known.charger,
-                });
-                self.call(Pending::Authorize(id_tag.clone()), request);
+                };
+                if !self.ask_parent(parent, &asked) {
+                    let request = Request::Authorize(asked);
+                    self.call(Pending::Authorize(id_tag.clone()), request);
+                }
             }
         }
     }
 
     /// The provider answered a Register.
     pub(super) fn registered(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
+        self.take_registration(now, id_tag, ack);
+        self.answer_members(now, id_tag);
+    }
+
+    fn take_registration(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
         let Some(ack) = ack else {
             self.refuse(id_tag, Status::Invalid);
             return;
@@ -191,6 +218,13 @@ impl Node {
             salt: registration.salt,
         };
         let is_parent = Some(known.parent) == self.id;
+        if let Some(address) = registration.parent_address {
+            self.learn(Neighbour {
+                node: known.parent,
+                key: known.parent_key,
+                address,
+            });
+        }
         self.persist(disk::charger(id_tag, &known));
         self.known.chargers.insert(id_tag.clone(), known);
         self.known.told.remove(id_tag);
@@ -238,7 +272,8 @@ impl Node {
             return false;
         };
         let key = match self.state() {
-            Some(state) => parent_key(state, known.group),
+            // A group younger than the state has the parent that the provider named.
+            Some(state) => parent_key(state, known.group).or(Some(known.parent_key)),
             // Without the state the provider's word has to do. A false one costs this node's
             // charge its place in the chain: every full node looks for itself.
             None => Some(known.parent_key),
@@ -301,7 +336,11 @@ impl Node {
 
     /// Nobody can be asked any more: who waits is refused.
     pub(super) fn refuse_waiting(&mut self) {
-        for (question, _) in std::mem::take(&mut self.known.waiting) {
+        for (question, id_tag) in std::mem::take(&mut self.known.waiting) {
+            if self.neighbours.is_asking_for(&id_tag) {
+                self.known.waiting.push((question, id_tag));
+                continue;
+            }
             let decision = Decision::Refused(Status::Invalid);
             self.effect(Effect::Decided { question, decision });
         }
@@ -368,12 +407,14 @@ impl Node {
             | Request::RegisterSupplyPoint(_)
             | Request::GetBlocks(_)
             | Request::GetHeaders(_)
-            | Request::GetProof(_) => None,
+            | Request::GetProof(_)
+            | Request::GetNeighbours(_)
+            | Request::OfferEvidence(_) => None,
         };
         self.effect(Effect::Reply { call, response });
     }
 
-    fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
+    pub(super) fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
         match self.config.chargers.get(id_tag) {
             Some(Some(group)) if group == group_id => Status::Accepted,
             // A charger without a group is a group of its own, and this node its parent.
@@ -386,7 +427,7 @@ impl Node {
         }
     }
 
-    fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
+    pub(super) fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
         let refused = |status| AuthorizeAck {
             status,
             grant: None,

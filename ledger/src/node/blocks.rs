@@ -122,7 +122,7 @@ impl Node {
             return;
         }
         if height <= chain.state.height {
-            self.compare(&block.header);
+            self.compare(&block.header, None);
             return;
         }
         if height > chain.state.height + 1 {
@@ -137,6 +137,7 @@ impl Node {
 
     fn accept(&mut self, now: UnixMillis, next: State, block: Block) {
         self.persist(disk::block(&block));
+        self.neighbours.remember_header(&block.header);
         let is_ours = self.outbox.is_in(&block);
         let header = block.header.body.clone();
         let chain = self.kept.blocks_mut().expect("a block was applied to it");

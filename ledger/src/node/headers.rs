@@ -149,7 +149,7 @@ impl Node {
             return;
         }
         if height <= headers.height() {
-            self.compare(&header);
+            self.compare(&header, None);
             return;
         }
         if height > headers.height() + 1 {
@@ -160,6 +160,7 @@ impl Node {
         if headers.check_next(&header).is_ok() {
             headers.append(header.clone());
             self.persist(disk::header(&header));
+            self.neighbours.remember_header(&header);
             self.ask_for_proofs();
             self.submit(now);
         }

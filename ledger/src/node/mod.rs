@@ -11,6 +11,7 @@ mod disk;
 mod headers;
 mod hold;
 mod kept;
+mod neighbours;
 mod outbox;
 mod parent;
 mod stop;
@@ -20,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeAddress, NodeId, PowerW, PublicKey, SupplyPointId,
+    UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
@@ -28,10 +30,16 @@ use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
+pub use disk::{
+    forget_receipt, stored_enrolment, stored_evidence, stored_genesis, stored_headers,
+    stored_receipts,
+};
 use headers::Headers;
 use kept::Kept;
 pub use kept::Progress;
+pub(crate) use neighbours::MAX_PARENTS;
+use neighbours::Neighbours;
+pub use neighbours::{NeighbourCounts, Said, ToNeighbour};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 
@@ -45,6 +53,8 @@ pub struct NodeConfig {
     pub members: BTreeMap<IdTag, IdTag>,
     /// Outlets measured here.
     pub outlets: Vec<Outlet>,
+    /// Where other nodes reach this one, if they do.
+    pub address: Option<NodeAddress>,
 }
 
 /// An outlet as configured.
@@ -121,6 +131,13 @@ pub enum Input {
         /// The charge's number in the outbox.
         number: u64,
     },
+    /// Another node did something, over a link with it.
+    Neighbour {
+        /// Its key, which it proved.
+        from: PublicKey,
+        /// What it did.
+        said: Said,
+    },
     /// Time passed.
     Tick,
 }
@@ -146,6 +163,8 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// Something for another node.
+    Neighbour(ToNeighbour),
     /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
     WakeAt(UnixMillis),
     /// Tell the operator.
@@ -213,6 +232,29 @@ pub enum Event {
         height: u64,
         /// An [`EvidenceFile`](crate::EvidenceFile).
         evidence: Option<Vec<u8>>,
+        /// Who showed the second one, where it was another node.
+        neighbour: Option<PublicKey>,
+    },
+    /// Another node showed what convicts the provider.
+    EvidenceShown {
+        /// Height of the block that it is about.
+        height: u64,
+        /// The node's key.
+        from: PublicKey,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Vec<u8>,
+    },
+    /// Another node showed evidence that proves nothing. Told once of each node.
+    FalseEvidence {
+        /// The node's key.
+        from: PublicKey,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another node showed a header that the provider did not sign. Told once of each node.
+    ForeignHeader {
+        /// The node's key.
+        from: PublicKey,
     },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
@@ -246,6 +288,7 @@ pub struct Node {
     outlets: BTreeMap<String, SupplyPointId>,
     outbox: outbox::Outbox,
     rounds: Rounds,
+    neighbours: Neighbours,
     // Bills that came before their blocks.
     early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
@@ -270,6 +313,7 @@ enum Pending {
     Outlet(String),
     Chain,
     Proof,
+    Neighbours,
 }
 
 impl Node {
@@ -343,6 +387,7 @@ impl Node {
         }
         self.compare_last_seq(ack.last_seq);
         self.register_configured();
+        self.ask_who_is_near(now);
         self.catch_up(ack.tip);
         self.ask_for_proofs();
         self.repeat_ballots();
@@ -355,6 +400,7 @@ impl Node {
         self.is_linked = false;
         self.asked.clear();
         self.refuse_waiting();
+        self.refuse_members();
     }
 
     fn frame(&mut self, now: UnixMillis, frame: Frame) {
@@ -419,7 +465,13 @@ impl Node {
                 self.called(Pending::Proof, response.is_some());
                 self.proofs_came(asked.after);
             }
-            (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
+            (Request::GetNeighbours(_), response) => {
+                self.called(Pending::Neighbours, response.is_some());
+                if let Some(Response::GetNeighbours(ack)) = response {
+                    self.named(ack);
+                }
+            }
+            (Request::CheckAuth(_) | Request::ChargeInfo(_) | Request::OfferEvidence(_), _) => {}
         }
         self.submit(now);
     }
@@ -440,6 +492,7 @@ impl Machine for Node {
             Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
             Input::Ended(charge) => self.ended(now, charge),
             Input::Release { number } => self.release(now, number),
+            Input::Neighbour { from, said } => self.neighbour_said(now, from, said),
             Input::Tick => self.tick(now),
         }
     }

@@ -140,6 +140,7 @@ impl Node {
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();
+        self.visit_neighbours(now);
         self.submit(now);
     }
 

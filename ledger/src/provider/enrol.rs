@@ -264,6 +264,7 @@ impl Provider {
             group_id: charger.group_id.clone(),
             parent,
             parent_key: account.key,
+            parent_address: self.addresses.of(parent).cloned(),
             salt: (charger.home == node).then_some(charger.salt),
         }
     }

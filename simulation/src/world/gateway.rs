@@ -82,6 +82,7 @@ impl World {
                 let alarm = Event::Alarm(Who::Gateway(index), process.life);
                 self.queue.push(moment, alarm);
             }
+            Effect::Neighbour(_) => {}
             Effect::Notify(event) => self.gateway_tells(index, &event),
         }
     }
