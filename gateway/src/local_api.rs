@@ -12,9 +12,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{Input, Node, Stage};
+use ledger::node::{Input, NeighbourCounts, Node, Stage};
 use ledger::store::Engine;
-use protocol::IdTag;
+use protocol::{IdTag, PublicKey};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -29,6 +29,7 @@ pub(crate) struct Api {
     pub(crate) engine: Engine<Node>,
     pub(crate) charges: Arc<Charges>,
     pub(crate) meters: Meters,
+    pub(crate) node_key: PublicKey,
     pub(crate) modbus_chargers: Arc<BTreeMap<String, Arc<ModbusCharger>>>,
 }
 
@@ -36,7 +37,9 @@ pub(crate) struct Api {
 #[serde(rename_all = "camelCase")]
 struct Status {
     node: Option<u32>,
+    node_key: String,
     chain: Option<Chain>,
+    neighbours: Neighbours,
     meters: BTreeMap<String, Meter>,
     running: Vec<Running>,
     outbox: Vec<Waiting>,
@@ -56,6 +59,31 @@ struct Chain {
     final_height: u64,
     /// Why nothing is built on it any more, where the provider broke a rule.
     stopped: Option<String>,
+}
+
+/// Other gateways: how many are remembered and linked, and what came of them since the start.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Neighbours {
+    known: usize,
+    linked: usize,
+    heads_compared: u64,
+    authorize_answered: u64,
+    foreign_headers: u64,
+    false_evidence: u64,
+}
+
+impl From<NeighbourCounts> for Neighbours {
+    fn from(counts: NeighbourCounts) -> Self {
+        Self {
+            known: counts.known,
+            linked: counts.up,
+            heads_compared: counts.heads_compared,
+            authorize_answered: counts.authorize_answered,
+            foreign_headers: counts.foreign_headers,
+            false_evidence: counts.false_evidence,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -154,14 +182,17 @@ async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
     let (reply, answer) = oneshot::channel();
     let looked = api.engine.look(move |node, _| {
         // Whoever asked may be gone.
-        let _ = reply.send((node.id(), chain(node), outbox(node)));
+        let counts = node.neighbour_counts();
+        let _ = reply.send((node.id(), chain(node), counts, outbox(node)));
     });
     let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
     looked.map_err(|_| stopped())?;
-    let (node, chain, outbox) = answer.await.map_err(|_| stopped())?;
+    let (node, chain, counts, outbox) = answer.await.map_err(|_| stopped())?;
     Ok(Json(Status {
         node: node.map(|id| id.0),
+        node_key: api.node_key.to_string(),
         chain,
+        neighbours: counts.into(),
         meters: meters(&api.meters),
         running: running(&api.charges),
         outbox,

@@ -1,6 +1,6 @@
 //! Between the node's rules and the world: carries out what the engine's machine wants.
 
-use ledger::node::{Effect, Event, Input, Node};
+use ledger::node::{Effect, Event, Input, Node, ToNeighbour};
 use ledger::store::{Store, Surroundings};
 use ledger::tariff::in_words;
 use protocol::UnixMillis;
@@ -17,6 +17,7 @@ pub(crate) struct Shell {
     pub(crate) clock: Clock,
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
+    pub(crate) neighbours: mpsc::Sender<ToNeighbour>,
     pub(crate) receipts: receipts::Writer,
     pub(crate) evidence: evidence::Files,
 }
@@ -44,8 +45,12 @@ impl Surroundings<Node> for Shell {
             Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
             Effect::Notify(event) => self.notify(event),
-            // No node listens yet.
-            Effect::Neighbour(_) => {}
+            Effect::Neighbour(wanted) => {
+                // What does not fit is lost, as on a lost link: the next round asks again.
+                if self.neighbours.try_send(wanted).is_err() {
+                    tracing::warn!("too much waits for other gateways");
+                }
+            }
             // The engine sets its own alarm.
             Effect::WakeAt(_) => {}
         }

@@ -179,7 +179,7 @@ fn sites(random: &mut Random) -> Vec<Site> {
                 chargers: BTreeMap::from([(id_tag, Some(group.clone()))]),
                 members: BTreeMap::new(),
                 outlets: vec![outlet("street", &group)],
-                address: None,
+                ..NodeConfig::default()
             },
             claims: Vec::new(),
             joins_at: random.between(0, 30_000),
@@ -211,7 +211,7 @@ fn parent_site(random: &mut Random, number: usize) -> Site {
             chargers,
             members: BTreeMap::new(),
             outlets: outlets.iter().map(|o| outlet(o, &claims[0])).collect(),
-            address: None,
+            ..NodeConfig::default()
         },
         claims,
         joins_at: match random.chance(75) {

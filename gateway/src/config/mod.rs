@@ -1,5 +1,6 @@
 //! The configuration file: read once, checked once, passed along.
 
+mod neighbours;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meter_drivers::RegisterMap;
+use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
@@ -26,6 +28,8 @@ pub struct Config {
     pub local_api: Option<SocketAddr>,
     /// Where OCPP chargers connect; none can without.
     pub ocpp: Option<SocketAddr>,
+    /// Other gateways.
+    pub neighbours: NeighboursConfig,
     /// Mobile chargers at home here, with their group.
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
     /// Mobile chargers at home at other gateways that this one vouches for, with their group.
@@ -244,6 +248,7 @@ impl Check<'_> {
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
+            neighbours: self.neighbours(raw.neighbours)?,
             chargers,
             members,
             meters: BTreeMap::new(),
@@ -303,21 +308,22 @@ impl Check<'_> {
 
     fn provider(&self, raw: raw::Provider) -> Result<ProviderConfig, ConfigError> {
         self.websocket("provider.url", &raw.url)?;
-        let key = match raw.key {
-            None => None,
-            Some(text) => {
-                let key = PublicKey::try_from(text.clone());
-                let key = key.ok().filter(|key| key.check().is_ok());
-                let accepted =
-                    "write the 64 hexadecimal digits that `charge-provider chain show` prints";
-                Some(key.ok_or_else(|| self.refuse("provider.key", &text, accepted))?)
-            }
-        };
+        let accepted = "write the 64 hexadecimal digits that `charge-provider chain show` prints";
+        let key = raw
+            .key
+            .map(|text| self.key("provider.key", &text, accepted));
+        let key = key.transpose()?;
         Ok(ProviderConfig {
             url: raw.url,
             key,
             enrolment_token: raw.enrolment_token,
         })
+    }
+
+    fn key(&self, key: &str, text: &str, accepted: &str) -> Result<PublicKey, ConfigError> {
+        let read = PublicKey::try_from(text.to_owned()).ok();
+        let usable = read.filter(|read| read.check().is_ok());
+        usable.ok_or_else(|| self.refuse(key, text, accepted))
     }
 
     fn websocket(&self, key: &str, url: &str) -> Result<(), ConfigError> {
@@ -333,11 +339,12 @@ impl Check<'_> {
         key: &str,
         raw: Option<raw::Listen>,
     ) -> Result<Option<SocketAddr>, ConfigError> {
-        let Some(raw) = raw else { return Ok(None) };
-        match raw.listen.parse() {
-            Ok(address) => Ok(Some(address)),
-            Err(_) => Err(self.refuse(key, &raw.listen, "write IP:PORT, such as 0.0.0.0:9000")),
-        }
+        raw.map(|raw| self.socket(key, &raw.listen)).transpose()
+    }
+
+    fn socket(&self, key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+        let address = text.parse();
+        address.map_err(|_| self.refuse(key, text, "write IP:PORT, such as 0.0.0.0:9000"))
     }
 
     fn local_api(&self, raw: Option<raw::Listen>) -> Result<Option<SocketAddr>, ConfigError> {

@@ -257,8 +257,12 @@ impl Node {
         }
         let mut evidence = None;
         stored_evidence(store, |_, file| evidence = evidence.take().or(Some(file)))?;
-        let neighbours =
-            Neighbours::restore(store.all(NEIGHBOURS)?, stored_enrolment(store)?, evidence);
+        let neighbours = Neighbours::restore(
+            &config.neighbours,
+            store.all(NEIGHBOURS)?,
+            stored_enrolment(store)?,
+            evidence,
+        );
         let mut node = Self {
             key,
             config,

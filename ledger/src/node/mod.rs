@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeAddress, NodeId, PowerW, PublicKey, SupplyPointId,
-    UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, Hash, IdTag, KeyPair, Neighbour, NodeAddress, NodeId, PowerW, PublicKey,
+    SupplyPointId, UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
@@ -55,6 +55,8 @@ pub struct NodeConfig {
     pub outlets: Vec<Outlet>,
     /// Where other nodes reach this one, if they do.
     pub address: Option<NodeAddress>,
+    /// Nodes to compare with whomever the provider names.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// An outlet as configured.

@@ -39,6 +39,8 @@ const ROUNDS_BETWEEN_NAMES: u64 = 16;
 const RENEWAL_S: u64 = 10 * 24 * 3600;
 /// Members' questions that may wait for the provider to tell who a charger is.
 const MAX_MEMBERS_WAITING: usize = 64;
+/// After so long a call without an answer is lost, ms; the shell gives every answer sooner.
+const LOST_MS: u64 = 60_000;
 /// The half of a round is waited for this exactly, ms; ticks come about once a second.
 const WAKE_WITHIN_MS: u64 = 1_500;
 
@@ -123,6 +125,8 @@ struct Entry {
     neighbour: Neighbour,
     // Calls without an answer since the last one with.
     failures: u32,
+    // By the operator: nobody takes its place.
+    is_configured: bool,
 }
 
 /// What is asked of a neighbour at the moment: each only once.
@@ -149,7 +153,8 @@ impl Question {
 pub(super) struct Neighbours {
     known: BTreeMap<PublicKey, Entry>,
     up: BTreeSet<PublicKey>,
-    asked: BTreeSet<(PublicKey, Question)>,
+    // Since when.
+    asked: BTreeMap<(PublicKey, Question), UnixMillis>,
     enrolment: Option<SignedEnrolment>,
     // The round in which heads were compared last, and that in which the provider was asked.
     compared: Option<u64>,
@@ -167,23 +172,24 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn restore(
+        configured: &[Neighbour],
         known: Vec<Neighbour>,
         enrolment: Option<SignedEnrolment>,
         evidence: Option<Vec<u8>>,
     ) -> Self {
-        let entry = |neighbour: Neighbour| {
+        let entry = |neighbour: Neighbour, is_configured| {
             let key = neighbour.key;
-            let failures = 0;
-            (
-                key,
-                Entry {
-                    neighbour,
-                    failures,
-                },
-            )
+            let entry = Entry {
+                neighbour,
+                failures: 0,
+                is_configured,
+            };
+            (key, entry)
         };
+        let known = known.into_iter().map(|known| entry(known, false));
+        let configured = configured.iter().cloned().map(|known| entry(known, true));
         Self {
-            known: known.into_iter().map(entry).collect(),
+            known: known.chain(configured).collect(),
             enrolment,
             evidence,
             ..Self::default()
@@ -206,7 +212,7 @@ impl Neighbours {
     pub(super) fn is_asking_for(&self, id_tag: &IdTag) -> bool {
         let is_it =
             |question: &Question| matches!(question, Question::Authorize(of) if of == id_tag);
-        self.asked.iter().any(|(_, question)| is_it(question))
+        self.asked.keys().any(|(_, question)| is_it(question))
     }
 
     /// Everyone that may be reached, in order.
@@ -232,7 +238,7 @@ impl Neighbours {
         if self.known.len() < MAX_KNOWN {
             return Some(None);
         }
-        let is_gone = |entry: &&Entry| entry.failures >= GONE_AFTER;
+        let is_gone = |entry: &&Entry| entry.failures >= GONE_AFTER && !entry.is_configured;
         let gone = self.known.values().filter(is_gone);
         let gone = gone.max_by_key(|entry| entry.failures)?.neighbour.key;
         self.known.remove(&gone);
@@ -299,7 +305,8 @@ impl Node {
             return;
         }
         if let Some(entry) = self.neighbours.known.get_mut(&key) {
-            if entry.failures == 0 || entry.neighbour == neighbour {
+            let is_settled = entry.failures == 0 || entry.is_configured;
+            if is_settled || entry.neighbour == neighbour {
                 return;
             }
         } else {
@@ -310,10 +317,10 @@ impl Node {
             }
         }
         self.persist(disk::neighbour(&neighbour));
-        let failures = 0;
         let entry = Entry {
             neighbour,
-            failures,
+            failures: 0,
+            is_configured: false,
         };
         self.neighbours.known.insert(key, entry);
         self.visit(key);
@@ -382,7 +389,10 @@ impl Node {
         let Some(question) = Question::of(&request).filter(|_| is_reachable) else {
             return false;
         };
-        if self.neighbours.asked.insert((to, question)) {
+        let key = (to, question);
+        let since = self.neighbours.asked.get(&key);
+        if since.is_none_or(|since| self.now.since_ms(*since) >= LOST_MS) {
+            self.neighbours.asked.insert(key, self.now);
             self.effect(Effect::Neighbour(ToNeighbour::Call {
                 to,
                 address,
