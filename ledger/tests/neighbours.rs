@@ -141,6 +141,25 @@ fn evidence_reaches_those_that_were_away_when_it_was_found_and_outlives_a_restar
 }
 
 #[test]
+fn a_node_that_stopped_without_a_short_proof_finds_one_among_its_neighbours() {
+    let mut net = network();
+    net.cut_link("fleet");
+    let mut block = other_story(&net, "fleet");
+    block.header.body.state_root = protocol::Hash::ZERO;
+    let chain_id = net.genesis.chain_id();
+    block.header = Signed::new(block.header.body, &provider_key(), &chain_id);
+    let fleet = net.index("fleet");
+    let frame = Box::new(Frame::Block(Box::new(block)));
+    net.node_gets(fleet, Input::Frame(frame));
+    assert!(is_stopped(&net, "fleet"));
+    net.charge("household", "HOME-1", wh(10));
+    net.run_rounds(2);
+    for name in ["fleet", "household", "member"] {
+        assert_holds_evidence(&net, name);
+    }
+}
+
+#[test]
 fn honest_nodes_stop_nobody_and_evidence_is_given_once() {
     let mut net = network();
     for _ in 0..4 {

@@ -137,9 +137,9 @@ impl Node {
 
     fn accept(&mut self, now: UnixMillis, next: State, block: Block) {
         self.persist(disk::block(&block));
-        self.neighbours.remember_header(&block.header);
         let is_ours = self.outbox.is_in(&block);
         let header = block.header.body.clone();
+        self.neighbours.remember_header(&block.header);
         let chain = self.kept.blocks_mut().expect("a block was applied to it");
         chain.keep(next, block, is_ours);
         self.note_charges(header.height);
@@ -174,6 +174,7 @@ impl Node {
         let reason = invalid.to_string();
         let exhibit = chain.exhibit(block, invalid);
         self.persist(disk::proof(block));
+        self.neighbours.remember_header(&block.header);
         let evidence = self.stop(
             height,
             format!("block {height} is invalid: {reason}"),

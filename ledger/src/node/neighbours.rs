@@ -31,7 +31,7 @@ const MAX_UP: usize = 256;
 const GONE_AFTER: u32 = 3;
 /// Headers given for one question.
 const HEADERS_AT_ONCE: u64 = 64;
-/// Own headers kept at hand for comparison.
+/// Headers kept at hand for comparison.
 const RECENT: usize = 16;
 /// So many rounds pass before the provider is asked again who is near.
 const ROUNDS_BETWEEN_NAMES: u64 = 16;
@@ -159,6 +159,7 @@ pub(super) struct Neighbours {
     // The round in which heads were compared last, and that in which the provider was asked.
     compared: Option<u64>,
     named: Option<u64>,
+    // Headers shown by the provider, of blocks kept or refused.
     recent: VecDeque<Signed<Header>>,
     // What convicts the provider, and who has it from us or needs it no more.
     evidence: Option<Vec<u8>>,
@@ -352,8 +353,10 @@ impl Node {
         }
     }
 
+    /// A node that stopped without a short proof, at an invalid block, goes on asking: the header
+    /// that others were shown for that block makes one.
     fn visit(&mut self, key: PublicKey) {
-        if self.stopped.is_some() {
+        if self.neighbours.evidence.is_some() {
             self.show_evidence(key);
         } else {
             // From our own newest header on: the lower one of two sees where they differ.
@@ -450,7 +453,12 @@ impl Node {
         let Some(genesis) = self.kept.genesis() else {
             return;
         };
-        if self.stopped.is_some() {
+        if self.neighbours.evidence.is_some() {
+            return;
+        }
+        let height = header.body.height;
+        if self.kept.holds(height, &header.hash()) {
+            // Nearly always: the same as here, whoever signed it.
             return;
         }
         let signed = header.verify(&genesis.provider_key, &genesis.chain_id());
@@ -459,8 +467,8 @@ impl Node {
             if self.neighbours.reported.insert(from) {
                 self.notify(Event::ForeignHeader { from });
             }
-        } else if header.body.height > self.kept.height() {
-            self.catch_up(header.body.height);
+        } else if height > self.kept.height() && self.neighbours.recent(height).is_none() {
+            self.catch_up(height);
         } else {
             self.compare(header, Some(from));
         }
