@@ -12,9 +12,9 @@ use ledger::seal::seal;
 use ledger::store::{Machine, Step};
 use protocol::message::{
     Authorize, FileBytes, GetNeighbours, GetNeighboursAck, OfferEvidence, OfferEvidenceAck,
-    Request, Response, Status,
+    Register, Request, Response, Status,
 };
-use protocol::{ChargerId, KeyPair, NodeId, PublicKey, Signed};
+use protocol::{ChargerId, KeyPair, Neighbour, NodeId, PublicKey, Signed};
 use support::{Network, address, provider_key, site, tag, wh};
 
 /// A household, a fleet and a member of the fleet's, all of which listen.
@@ -138,6 +138,22 @@ fn evidence_reaches_those_that_were_away_when_it_was_found_and_outlives_a_restar
     net.direct.apart.clear();
     net.run_for(net.genesis.interval_s.into());
     assert_holds_evidence(&net, "member");
+}
+
+#[test]
+fn evidence_that_nobody_else_can_find_is_shown_after_a_restart_too() {
+    let mut net = network();
+    net.direct.apart.extend(["household", "member"]);
+    let stranger = net.key_of("household");
+    let proof = two_headers(&net, &provider_key()).to_bytes();
+    assert!(offer(&mut net, "fleet", stranger, proof));
+    net.crash("fleet");
+    net.restart("fleet");
+    net.direct.apart.clear();
+    net.run_for(net.genesis.interval_s.into());
+    for name in ["fleet", "household", "member"] {
+        assert_holds_evidence(&net, name);
+    }
 }
 
 #[test]
@@ -372,6 +388,16 @@ fn a_parent_that_does_not_answer_is_asked_through_the_provider() {
 #[test]
 fn a_parent_known_from_its_first_answer_is_asked_directly_for_a_visitor() {
     let mut net = network();
+    let asked = Request::Register(Register {
+        id_tag: tag("FLEET-1"),
+        group_id: None,
+        is_home: false,
+    });
+    let Some(Response::Register(ack)) = net.ask("household", asked) else {
+        panic!("it is registered");
+    };
+    let named = ack.registration.and_then(|known| known.parent_address);
+    assert_eq!(named, Some(address("fleet")));
     net.direct.called.clear();
     net.direct.relayed.clear();
     // Registered by the fleet, presented at the household: the answer to Register names the parent.
@@ -477,6 +503,10 @@ fn the_provider_names_parents_and_eight_others_and_keeps_addresses_over_a_restar
     assert_eq!(before[..2], ids);
     assert_eq!(before.len(), 2 + 8);
     assert!(!before.contains(&net.node("household").id().expect("enrolled")));
+    // Nobody tells its address again.
+    for index in 0..net.gateways.len() {
+        net.gateways[index].is_cut = net.gateways[index].name != "household";
+    }
     net.crash_provider();
     net.start_provider();
     net.settle();
@@ -503,50 +533,108 @@ fn a_node_that_listens_no_more_is_not_named_any_more() {
     );
 }
 
+/// The provider names these to a gateway.
+fn name(net: &mut Network, to: &str, neighbours: Vec<Neighbour>) {
+    let ack = near(net, to, Vec::new()).expect("answered");
+    let ack = GetNeighboursAck { neighbours, ..ack };
+    let asked = Request::GetNeighbours(GetNeighbours::default());
+    let answer = Input::Answer(asked, Some(Response::GetNeighbours(ack)));
+    let index = net.index(to);
+    net.node_gets(index, answer);
+}
+
+fn known(net: &Network, name: &str) -> Vec<Neighbour> {
+    net.node(name).neighbours().cloned().collect()
+}
+
 #[test]
 fn a_neighbour_that_answers_is_not_forgotten_however_many_others_are_named() {
     let mut net = network();
-    let fleet = net.key_of("fleet");
-    let enrolment = near(&mut net, "household", Vec::new())
-        .expect("answered")
-        .enrolment;
-    let crowd = (0..60_u8).map(|number| protocol::Neighbour {
-        node: NodeId(1_000 + u32::from(number)),
-        key: KeyPair::from_seed(&[number.wrapping_add(100); 32]).public(),
-        address: address(&format!("sybil-{number}")),
-    });
-    for some in crowd.collect::<Vec<_>>().chunks(8) {
-        let ack = GetNeighboursAck {
-            neighbours: some.to_vec(),
-            enrolment: enrolment.clone(),
+    let crowd = |from: u8| -> Vec<Neighbour> {
+        let sybil = |number: u8| Neighbour {
+            node: NodeId(1_000 + u32::from(number)),
+            key: KeyPair::from_seed(&[number; 32]).public(),
+            address: address(&format!("sybil-{number}")),
         };
-        let household = net.index("household");
-        let answer = Input::Answer(
-            Request::GetNeighbours(GetNeighbours::default()),
-            Some(Response::GetNeighbours(ack)),
-        );
-        net.node_gets(household, answer);
-        net.run_rounds(4);
-    }
-    let moved = protocol::Neighbour {
+        (from..from + 40).map(sybil).collect()
+    };
+    name(&mut net, "household", crowd(50));
+    let full = known(&net, "household");
+    assert_eq!(full.len(), 32);
+    name(&mut net, "household", crowd(100));
+    assert_eq!(
+        known(&net, "household"),
+        full,
+        "nobody has failed to answer"
+    );
+    // The crowd answers nothing, and makes room.
+    net.run_rounds(4);
+    name(&mut net, "household", crowd(150));
+    let others = known(&net, "household");
+    assert_eq!(others.len(), 32);
+    assert_ne!(others, full);
+    let friends = |net: &Network| -> Vec<Neighbour> {
+        let keys = [net.key_of("fleet"), net.key_of("member")];
+        let all = known(net, "household").into_iter();
+        all.filter(|known| keys.contains(&known.key)).collect()
+    };
+    assert_eq!(friends(&net).len(), 2);
+    net.crash("household");
+    net.cut_link("household");
+    net.restart("household");
+    assert_eq!(friends(&net).len(), 2, "over a restart, too");
+}
+
+#[test]
+fn a_neighbour_that_answers_stays_where_it_was_whatever_the_provider_says() {
+    let mut net = network();
+    let moved = Neighbour {
         node: NodeId(2),
-        key: fleet,
+        key: net.key_of("fleet"),
         address: address("elsewhere"),
     };
-    let household = net.index("household");
-    let ack = GetNeighboursAck {
-        neighbours: vec![moved],
-        enrolment,
+    let place = |net: &Network| {
+        let mut all = known(net, "household").into_iter();
+        let found = all.find(|known| known.key == net.key_of("fleet"));
+        found.expect("it is remembered").address
     };
-    let answer = Input::Answer(
-        Request::GetNeighbours(GetNeighbours::default()),
-        Some(Response::GetNeighbours(ack)),
+    name(&mut net, "household", vec![moved.clone()]);
+    assert_eq!(place(&net), address("fleet"));
+    net.direct.apart.insert("fleet");
+    net.run_rounds(1);
+    name(&mut net, "household", vec![moved]);
+    assert_eq!(place(&net), address("elsewhere"));
+}
+
+#[test]
+fn a_configured_neighbour_is_compared_with_whomever_the_provider_names() {
+    let mut net = network();
+    let friend = Neighbour {
+        node: NodeId(0),
+        key: net.key_of("fleet"),
+        address: address("fleet"),
+    };
+    net.add_gateway("lonely", site("FLEET", &[], &[]), &[]);
+    net.lose_state("lonely");
+    let index = net.index("lonely");
+    net.gateways[index].config.neighbours = vec![friend.clone()];
+    net.crash("lonely");
+    net.restart("lonely");
+    assert_eq!(known(&net, "lonely"), [friend]);
+}
+
+#[test]
+fn whoever_waits_for_a_parent_that_is_asked_directly_is_not_refused_when_the_link_is_lost() {
+    let mut net = network();
+    let member = net.index("member");
+    let id_tag = tag("FLEET-9");
+    let question = 5;
+    net.node_gets(member, Input::Presented { question, id_tag });
+    net.cut_link("member");
+    net.settle();
+    let decisions = &net.gateway("member").decisions;
+    assert!(
+        matches!(decisions.as_slice(), [(5, Decision::Accepted { .. })]),
+        "{decisions:?}"
     );
-    net.node_gets(household, answer);
-    net.crash("household");
-    net.restart("household");
-    let node = net.node("household");
-    assert!(node.neighbours().count() <= 32);
-    let kept = node.neighbours().find(|neighbour| neighbour.key == fleet);
-    assert_eq!(kept.map(|kept| &kept.address), Some(&address("fleet")));
 }
