@@ -136,7 +136,7 @@ impl Site {
         answer.await.expect("it runs")
     }
 
-    /// Calls of its neighbours go unanswered.
+    /// Waits a while until that is so.
     async fn until(&self, is_so: impl Fn(&ledger::node::NeighbourCounts) -> bool) -> bool {
         for _ in 0..200 {
             if is_so(&self.counts().await) {
@@ -199,6 +199,71 @@ async fn a_node_of_another_chain_is_refused() {
         Site::new(3, genesis(60)).await,
     );
     refused(&a, named(&a.key), b.as_neighbour(), &b).await;
+}
+
+/// Somebody who lets everyone in, and proves `key` on the chain of `genesis`, and how many met it.
+async fn impostor(key: KeyPair, genesis: Genesis) -> (NodeAddress, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("ws://{}", listener.local_addr().expect("bound"));
+    let met = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&met);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let decide = |offer: &link::Offer<'_>| link::Decision::negotiate(offer, &[SUBPROTOCOL]);
+            let accepted = link::accept(stream, &options(), decide).await;
+            let mut connection = accepted.expect("a gateway calls");
+            while let Some(event) = connection.events.recv().await {
+                let Event::Call(call) = event else { break };
+                let answer = match call.action.as_str() {
+                    "Hello" => {
+                        let hello: Hello = from_json("Hello", call.payload.get()).expect("a Hello");
+                        let challenge = Challenge {
+                            node_nonce: hello.nonce,
+                            provider_nonce: Hash([5; 32]),
+                        };
+                        let (chain_id, peer) = (genesis.chain_id(), hello.node_key);
+                        to_json(&HelloAck {
+                            genesis: genesis.clone(),
+                            nonce: challenge.provider_nonce,
+                            signature: challenge.sign(Domain::CalledNode, &key, &chain_id, &peer),
+                        })
+                    }
+                    "Meet" => {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        to_json(&protocol::neighbour::MeetAck {})
+                    }
+                    _ => to_json(&GetHeadersAck { tip: 0 }),
+                };
+                call.responder.answer(Ok(answer));
+            }
+        }
+    });
+    (NodeAddress::parse(&address).expect("an address"), met)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_shown_to_or_asked_of_an_impostor() {
+    let (named_key, other) = (KeyPair::from_seed(&[5; 32]), KeyPair::from_seed(&[6; 32]));
+    for (key, chain, expected) in [
+        (&named_key, genesis(900), 1),
+        (&other, genesis(900), 0),
+        (&named_key, genesis(60), 0),
+    ] {
+        let site = Site::new(2, genesis(900)).await;
+        let (address, met) = impostor(key.clone(), chain).await;
+        let neighbour = Neighbour {
+            node: NodeId(2),
+            key: named_key.public(),
+            address,
+        };
+        site.is_told(named(&site.key), vec![neighbour]);
+        match expected {
+            0 => tokio::time::sleep(Duration::from_millis(500)).await,
+            _ => assert!(site.until(|counts| counts.heads_compared > 0).await),
+        }
+        assert_eq!(met.load(Ordering::Relaxed), expected);
+        assert_eq!(site.counts().await.heads_compared, expected);
+    }
 }
 
 async fn raw(to: &Site) -> Connection {
