@@ -64,6 +64,7 @@ pub(crate) fn load_node(store: &Store) -> Result<Node, StoreError> {
             owner: tag("FLEET"),
             meter: "SDM630 1".to_owned(),
         }],
+        ..NodeConfig::default()
     };
     Node::load(key(1), config, store)
 }

@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{Input, Node, Stage};
+use ledger::node::{Input, NeighbourCounts, Node, Stage};
 use ledger::store::Engine;
 use protocol::IdTag;
 use serde::{Deserialize, Serialize};
@@ -71,8 +71,9 @@ fn stopping() -> Refused {
 struct Status {
     node: Option<u32>,
     /// This gateway's key, by which others name it.
-    key: String,
+    node_key: String,
     chain: Option<Chain>,
+    neighbours: Neighbours,
     meters: BTreeMap<String, Meter>,
     running: Vec<Running>,
     outbox: Vec<Waiting>,
@@ -92,6 +93,31 @@ struct Chain {
     final_height: u64,
     /// Why nothing is built on it any more, where the provider broke a rule.
     stopped: Option<String>,
+}
+
+/// Other gateways: how many are remembered and linked, and what came of them since the start.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Neighbours {
+    known: usize,
+    linked: usize,
+    heads_compared: u64,
+    authorize_answered: u64,
+    foreign_headers: u64,
+    false_evidence: u64,
+}
+
+impl From<NeighbourCounts> for Neighbours {
+    fn from(counts: NeighbourCounts) -> Self {
+        Self {
+            known: counts.known,
+            linked: counts.up,
+            heads_compared: counts.heads_compared,
+            authorize_answered: counts.authorize_answered,
+            foreign_headers: counts.foreign_headers,
+            false_evidence: counts.false_evidence,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -193,12 +219,16 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
-    let looked = api.look(|node| (node.id(), node.key(), chain(node), outbox(node)));
-    let (node, key, chain, outbox) = looked.await?;
+    let looked = api.look(|node| {
+        let counts = node.neighbour_counts();
+        (node.id(), node.key(), chain(node), counts, outbox(node))
+    });
+    let (node, key, chain, counts, outbox) = looked.await?;
     Ok(Json(Status {
         node: node.map(|id| id.0),
-        key: key.to_string(),
+        node_key: key.to_string(),
         chain,
+        neighbours: counts.into(),
         meters: meters(&api.meters),
         running: running(&api.charges),
         outbox,

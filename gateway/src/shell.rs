@@ -1,6 +1,6 @@
 //! Between the node's rules and the world: carries out what the engine's machine wants.
 
-use ledger::node::{Effect, Event, Input, Node};
+use ledger::node::{Effect, Event, Input, Node, ToNeighbour};
 use ledger::store::{Store, Surroundings};
 use ledger::tariff::in_words;
 use protocol::UnixMillis;
@@ -17,6 +17,7 @@ pub(crate) struct Shell {
     pub(crate) clock: Clock,
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
+    pub(crate) neighbours: mpsc::Sender<ToNeighbour>,
     pub(crate) receipts: receipts::Writer,
     pub(crate) evidence: evidence::Files,
 }
@@ -44,6 +45,12 @@ impl Surroundings<Node> for Shell {
             Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
             Effect::Notify(event) => self.notify(event),
+            Effect::Neighbour(wanted) => {
+                // What does not fit is lost, as on a lost link: the next round asks again.
+                if self.neighbours.try_send(wanted).is_err() {
+                    tracing::warn!("too much waits for other gateways");
+                }
+            }
             // The engine sets its own alarm.
             Effect::WakeAt(_) => {}
         }
@@ -121,9 +128,32 @@ impl Shell {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
                 self.keep_evidence(height, evidence);
             }
-            Event::TwoHeaders { height, evidence } => {
-                tracing::error!(height, "the provider signed two headers for one block");
+            Event::TwoHeaders {
+                height,
+                evidence,
+                neighbour,
+            } => {
+                let neighbour = neighbour.map(|key| key.to_string());
+                tracing::error!(
+                    height,
+                    neighbour,
+                    "the provider signed two headers for one block"
+                );
                 self.keep_evidence(height, evidence);
+            }
+            Event::EvidenceShown {
+                height,
+                from,
+                evidence,
+            } => {
+                tracing::error!(height, neighbour = %from, "another gateway has proof against the provider");
+                self.keep_evidence(height, Some(evidence));
+            }
+            Event::FalseEvidence { from, reason } => {
+                tracing::warn!(neighbour = %from, reason, "another gateway shows evidence that proves nothing");
+            }
+            Event::ForeignHeader { from } => {
+                tracing::warn!(neighbour = %from, "another gateway shows a header that the provider did not sign");
             }
             Event::Restored { provider, here } => {
                 tracing::error!(

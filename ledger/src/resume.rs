@@ -8,7 +8,7 @@ use protocol::{Domain, GroupId, Hash, Signable, Signed};
 use crate::apply::parent_key;
 use crate::state::State;
 
-/// How far above the header that is picked a voter may say that it has voted.
+/// How far above the header that is picked a voter may say that it has followed a story.
 const MAX_ASTRAY: u64 = 10_000;
 
 /// A voter's word: it goes on with this header, whatever else it may have voted for.
@@ -20,9 +20,9 @@ pub struct Resume {
     pub height: u64,
     /// Hash of the header.
     pub header: Hash,
-    /// The highest height that it has voted for, in any story. Up to there two ballots convict
-    /// nobody: it could not know that there were two.
-    pub voted_height: u64,
+    /// How far it has followed either story. Up to there two ballots convict nobody: it could not
+    /// know that there were two.
+    pub followed_height: u64,
 }
 
 impl Signable for Resume {
@@ -43,7 +43,7 @@ pub enum NotResumed {
     #[error("a word is not one of a voter of this chain")]
     Voter,
     /// A height that no voter can have come to.
-    #[error("a voter claims to have voted for a height far above the header")]
+    #[error("a voter claims to have followed a story far above the header")]
     Astray,
     /// Half of the voters or fewer.
     #[error("{of} voters have to agree by more than half; these are {are}")]
@@ -90,7 +90,7 @@ pub fn picked(state: &State, words: &[Signed<Resume>]) -> Result<Picked, NotResu
             return Err(NotResumed::Voter);
         }
     }
-    let pardoned_height = words.iter().map(|word| word.body.voted_height).max();
+    let pardoned_height = words.iter().map(|word| word.body.followed_height).max();
     let pardoned_height = pardoned_height.unwrap_or(0);
     if pardoned_height > first.height.saturating_add(MAX_ASTRAY) {
         return Err(NotResumed::Astray);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::crypto::{Hash, PublicKey, Signature};
 use crate::genesis::Genesis;
 use crate::ids::{ChargerId, GroupId, IdTag, NodeId, Salt, SupplyPointId};
+use crate::neighbour::{Neighbour, NodeAddress, SignedEnrolment};
 use crate::profile::{SignedDeputy, SignedGrant, SignedMeterExchange};
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::units::{EnergyWh, MinorUnits};
@@ -141,6 +142,9 @@ pub struct Registration {
     /// The key of the parent's deputy, for the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deputy_key: Option<PublicKey>,
+    /// Where other nodes reach the parent, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_address: Option<NodeAddress>,
     /// The salt of the pseudonym: for the home node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<Salt>,
@@ -299,6 +303,68 @@ pub struct GetProof {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetProofAck {}
+
+/// Tells where other nodes reach this one, and asks whom it may reach.
+///
+/// A call of its own and no part of [`JoinAck`] or [`RegisterAck`]: who is near changes as nodes
+/// come and go, while a node joins once for a link and registers a charger once for good.
+///
+/// # Source
+/// The paper's first contact: the neighbours of a `RegisterAck`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetNeighbours {
+    /// Where it listens; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<NodeAddress>,
+    /// The parents of groups whose chargers it knows: named first.
+    pub parents: Vec<NodeId>,
+}
+
+/// Answer to [`GetNeighbours`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetNeighboursAck {
+    /// Those of the parents that listen, then a few others.
+    pub neighbours: Vec<Neighbour>,
+    /// What the node shows to those it calls.
+    pub enrolment: SignedEnrolment,
+}
+
+/// Shows what convicts the provider. Node to node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OfferEvidence {
+    /// An evidence file.
+    pub file: FileBytes,
+}
+
+/// Answer to [`OfferEvidence`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OfferEvidenceAck {
+    /// Whether it convicts the provider of both.
+    pub is_proven: bool,
+}
+
+/// A small file's bytes, in JSON as hexadecimal text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FileBytes(pub Vec<u8>);
+
+impl TryFrom<String> for FileBytes {
+    type Error = hex::FromHexError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Ok(Self(hex::decode(text)?))
+    }
+}
+
+impl From<FileBytes> for String {
+    fn from(bytes: FileBytes) -> Self {
+        hex::encode(bytes.0)
+    }
+}
 
 /// The bill of a group. Provider to the group's parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -462,6 +528,8 @@ calls! {
     GetHeaders => GetHeadersAck,
     GetProof => GetProofAck,
     ChargeInfo => ChargeInfoAck,
+    GetNeighbours => GetNeighboursAck,
+    OfferEvidence => OfferEvidenceAck,
 }
 
 /// Why a text frame's payload was refused.

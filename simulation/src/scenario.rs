@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::node::{NodeConfig, Outlet};
 use ledger::tariff::FlatTariff;
-use protocol::{Genesis, IdTag, KeyPair};
+use protocol::{Genesis, IdTag, KeyPair, NodeAddress};
 
 use crate::changes::{self, PlannedChange};
 use crate::faults::{self, PlannedFault};
@@ -100,6 +100,7 @@ impl Scenario {
             let liar = random.index(sites.len().min(2));
             sites[liar].lie = Some(lies::draw_gateway_lie(&mut random));
         }
+        listen(&mut Random::new(seed, 3), &mut sites);
         let genesis = genesis(&mut random, crowd);
         let round_ms = genesis.interval_ms();
         let heals_at = round_ms * random.between(5, 7);
@@ -264,6 +265,16 @@ fn crowd(random: &mut Random, cast: Cast, sites: &mut Vec<Site>) -> Option<Crowd
         lie: Some(GatewayLie::Crowd(lie)),
     });
     Some(lie)
+}
+
+/// Most gateways are reached by others; some stand behind a router that lets nobody in.
+fn listen(random: &mut Random, sites: &mut [Site]) {
+    for (number, site) in sites.iter_mut().enumerate() {
+        if random.chance(70) {
+            let address = NodeAddress::parse(&format!("ws://site-{number}.example:9700"));
+            site.config.address = Some(address.expect("an address"));
+        }
+    }
 }
 
 fn charges(

@@ -168,7 +168,7 @@ impl AttackingNode {
                 Effect::Call(request) => self.call(request),
                 Effect::Reply { call, response } => self.reply(call, response),
                 Effect::WakeAt(at) => self.alarm = self.alarm.min(at),
-                Effect::Decided { .. } | Effect::Notify(_) => {}
+                Effect::Decided { .. } | Effect::Neighbour(_) | Effect::Notify(_) => {}
             }
         }
         Ok(wants)

@@ -7,14 +7,15 @@ use std::sync::OnceLock;
 
 use protocol::message::{
     self, Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuth,
-    CheckAuthAck, CreditLine, ExchangeMeter, ExchangeMeterAck, Finality, GetBlocks, GetBlocksAck,
-    GetHeaders, GetHeadersAck, GetProof, GetProofAck, Hello, HelloAck, Join, JoinAck, NameDeputy,
-    NameDeputyAck, Register, RegisterAck, RegisterInfo, RegisterSupplyPoint,
+    CheckAuthAck, CreditLine, ExchangeMeter, ExchangeMeterAck, FileBytes, Finality, GetBlocks,
+    GetBlocksAck, GetHeaders, GetHeadersAck, GetNeighbours, GetNeighboursAck, GetProof,
+    GetProofAck, Hello, HelloAck, Join, JoinAck, NameDeputy, NameDeputyAck, OfferEvidence,
+    OfferEvidenceAck, Register, RegisterAck, RegisterInfo, RegisterSupplyPoint,
     RegisterSupplyPointAck, Registration, Request, Response, Status,
 };
 use protocol::{
-    ChargerId, EnergyWh, GroupId, Hash, IdTag, MinorUnits, NodeId, Salt, Signature, SupplyPointId,
-    UnixMillis, UnixSeconds,
+    ChargerId, EnergyWh, Enrolment, GroupId, Hash, IdTag, MinorUnits, Neighbour, NodeAddress,
+    NodeId, Salt, Signature, Signed, SupplyPointId, UnixMillis, UnixSeconds,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,10 +117,44 @@ pub(super) fn calls() -> &'static [(Request, Response)] {
                 Response::GetProof(GetProofAck {}),
             ),
             charge_info(),
+            get_neighbours(),
+            (
+                Request::OfferEvidence(OfferEvidence {
+                    file: FileBytes(b"CHARGEE".to_vec()),
+                }),
+                Response::OfferEvidence(OfferEvidenceAck { is_proven: true }),
+            ),
             name_deputy(),
             exchange_meter(),
         ]
     })
+}
+
+fn address() -> NodeAddress {
+    NodeAddress::parse("ws://depot.example:9652").expect("an address")
+}
+
+fn get_neighbours() -> (Request, Response) {
+    let enrolment = Enrolment {
+        node: NodeId(2),
+        key: key(2).public(),
+        until: NOW.seconds(),
+    };
+    let neighbour = Neighbour {
+        node: NodeId(1),
+        key: key(1).public(),
+        address: address(),
+    };
+    (
+        Request::GetNeighbours(GetNeighbours {
+            address: Some(address()),
+            parents: vec![NodeId(1)],
+        }),
+        Response::GetNeighbours(GetNeighboursAck {
+            neighbours: vec![neighbour],
+            enrolment: Signed::new(enrolment, &key(9), &Hash::ZERO),
+        }),
+    )
 }
 
 fn register() -> (Request, Response) {
@@ -130,6 +165,7 @@ fn register() -> (Request, Response) {
         parent: NodeId(1),
         parent_key: key(1).public(),
         deputy_key: Some(key(2).public()),
+        parent_address: Some(address()),
         salt: Some(Salt([7; 16])),
     };
     (

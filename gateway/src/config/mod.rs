@@ -1,5 +1,6 @@
 //! The configuration file: read once, checked once, passed along.
 
+mod neighbours;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use ledger::node::Limits;
 use meter_drivers::RegisterMap;
+use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
@@ -27,6 +29,8 @@ pub struct Config {
     pub local_api: Option<SocketAddr>,
     /// Where OCPP chargers connect; none can without.
     pub ocpp: Option<SocketAddr>,
+    /// Other gateways.
+    pub neighbours: NeighboursConfig,
     /// Mobile chargers at home here, with their group.
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
     /// Mobile chargers at home at other gateways that this one vouches for, with their group.
@@ -218,7 +222,7 @@ impl Check<'_> {
             let id = self.id_tag("group.id", &group.id)?;
             if let Some(text) = &group.deputy {
                 let accepted = "write the 64 hexadecimal digits that the other gateway's local \
-                                API shows as key in /v1/status";
+                                API shows as nodeKey in /v1/status";
                 let key = self.key("group.deputy", text, accepted)?;
                 self.once(deputies.insert(id.clone(), key), "group.id", &group.id)?;
             }
@@ -266,6 +270,7 @@ impl Check<'_> {
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
+            neighbours: self.neighbours(raw.neighbours)?,
             chargers,
             members,
             limits,
@@ -327,14 +332,11 @@ impl Check<'_> {
 
     fn provider(&self, raw: raw::Provider) -> Result<ProviderConfig, ConfigError> {
         self.websocket("provider.url", &raw.url)?;
-        let key = match raw.key {
-            None => None,
-            Some(text) => {
-                let accepted =
-                    "write the 64 hexadecimal digits that `charge-provider chain show` prints";
-                Some(self.key("provider.key", &text, accepted)?)
-            }
-        };
+        let accepted = "write the 64 hexadecimal digits that `charge-provider chain show` prints";
+        let key = raw
+            .key
+            .map(|text| self.key("provider.key", &text, accepted));
+        let key = key.transpose()?;
         Ok(ProviderConfig {
             url: raw.url,
             key,
@@ -384,11 +386,12 @@ impl Check<'_> {
         key: &str,
         raw: Option<raw::Listen>,
     ) -> Result<Option<SocketAddr>, ConfigError> {
-        let Some(raw) = raw else { return Ok(None) };
-        match raw.listen.parse() {
-            Ok(address) => Ok(Some(address)),
-            Err(_) => Err(self.refuse(key, &raw.listen, "write IP:PORT, such as 0.0.0.0:9000")),
-        }
+        raw.map(|raw| self.socket(key, &raw.listen)).transpose()
+    }
+
+    fn socket(&self, key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+        let address = text.parse();
+        address.map_err(|_| self.refuse(key, text, "write IP:PORT, such as 0.0.0.0:9000"))
     }
 
     fn local_api(&self, raw: Option<raw::Listen>) -> Result<Option<SocketAddr>, ConfigError> {

@@ -13,6 +13,7 @@ pub(super) struct Config {
     pub(super) provider: Provider,
     pub(super) local_api: Option<Listen>,
     pub(super) ocpp: Option<Listen>,
+    pub(super) neighbours: Option<Neighbours>,
     #[serde(default)]
     pub(super) group: Vec<Group>,
     #[serde(default)]
@@ -41,6 +42,22 @@ pub(super) struct Provider {
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
     pub(super) listen: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Neighbours {
+    pub(super) listen: Option<String>,
+    pub(super) address: Option<String>,
+    #[serde(default)]
+    pub(super) known: Vec<Neighbour>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Neighbour {
+    pub(super) key: String,
+    pub(super) address: String,
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use protocol::message::{
     Response, Status,
 };
 use protocol::{
-    ChargerId, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
+    ChargerId, GroupId, IdTag, Neighbour, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
     UnixSeconds,
 };
 
@@ -142,7 +142,7 @@ impl Node {
         }
     }
 
-    fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
+    pub(super) fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
         let pending = Pending::Register(id_tag.clone());
         let register = Register {
             is_home: self.config.chargers.contains_key(&id_tag),
@@ -155,7 +155,7 @@ impl Node {
     /// An idTag was presented at a connector of this gateway.
     pub(super) fn presented(&mut self, now: UnixMillis, question: u64, id_tag: IdTag) {
         let decision = self.decide(now, &id_tag);
-        let can_ask = self.is_linked && self.known.waiting.len() < MAX_WAITING;
+        let can_ask = self.can_ask(&id_tag) && self.known.waiting.len() < MAX_WAITING;
         if !can_ask || (decision.is_some() && self.is_fresh(now, &id_tag)) {
             let decision = decision.unwrap_or(Decision::Refused(Status::Invalid));
             self.effect(Effect::Decided { question, decision });
@@ -182,6 +182,24 @@ impl Node {
     /// Whether this node grants by itself: it is home and parent.
     fn is_granted_here(&self, known: &KnownCharger, id_tag: &IdTag) -> bool {
         Some(known.parent) == self.id && self.config.chargers.contains_key(id_tag)
+    }
+
+    /// Whether anybody can be asked about an idTag.
+    fn can_ask(&self, id_tag: &IdTag) -> bool {
+        let known = self.known.chargers.get(id_tag);
+        self.is_linked || known.is_some_and(|known| self.reaches(known.parent_key))
+    }
+
+    pub(super) fn knows(&self, id_tag: &IdTag) -> bool {
+        self.known.chargers.contains_key(id_tag)
+    }
+
+    pub(super) fn parent_of(&self, id_tag: &IdTag) -> Option<NodeId> {
+        Some(self.known.chargers.get(id_tag)?.parent)
+    }
+
+    pub(super) fn parents_known(&self) -> impl Iterator<Item = NodeId> {
+        self.known.chargers.values().map(|known| known.parent)
     }
 
     /// The answer that can be given without asking anybody.
@@ -215,18 +233,27 @@ impl Node {
                 self.ask_register(id_tag.clone(), group_id);
             }
             Some(known) => {
-                let request = Request::Authorize(Authorize {
+                let parent = known.parent_key;
+                let asked = Authorize {
                     id_tag: id_tag.clone(),
                     group_id: known.group_id.clone(),
                     charger: known.charger,
-                });
-                self.call(Pending::Authorize(id_tag.clone()), request);
+                };
+                if !self.ask_parent(parent, &asked) {
+                    let request = Request::Authorize(asked);
+                    self.call(Pending::Authorize(id_tag.clone()), request);
+                }
             }
         }
     }
 
     /// The provider answered a Register.
     pub(super) fn registered(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
+        self.take_registration(now, id_tag, ack);
+        self.answer_members(now, id_tag);
+    }
+
+    fn take_registration(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
         let Some(ack) = ack else {
             self.refuse(id_tag, Status::Invalid);
             return;
@@ -268,6 +295,13 @@ impl Node {
             salt: registration.salt,
         };
         let is_parent = Some(known.parent) == self.id;
+        if let Some(address) = registration.parent_address {
+            self.learn(Neighbour {
+                node: known.parent,
+                key: known.parent_key,
+                address,
+            });
+        }
         self.persist(disk::charger(id_tag, &known));
         self.persist(disk::group(&known.group_id, known.group));
         self.known
@@ -354,18 +388,21 @@ impl Node {
         if account.is_some_and(|account| !account.is_of(group)) {
             return false;
         }
+        let told = [Some(known.parent_key), known.deputy_key];
         let keys = match self.state() {
+            // A group younger than the state has the parent that the provider named.
             Some(state) => {
-                parent_key(state, group).map(|key| [Some(key), deputy_key(state, group)])
+                let keys =
+                    parent_key(state, group).map(|key| [Some(key), deputy_key(state, group)]);
+                keys.unwrap_or(told)
             }
             None if group != known.group => return known.grants.contains(grant),
             // Without the state the provider's word has to do. A false one costs this node's
             // charge its place in the chain: every full node looks for itself.
-            None => Some([Some(known.parent_key), known.deputy_key]),
+            None => told,
         };
         let is_signed = |key: &PublicKey| grant.verify(key, &chain_id).is_ok();
-        grant.body.charger == known.charger
-            && keys.is_none_or(|keys| keys.iter().flatten().any(is_signed))
+        grant.body.charger == known.charger && keys.iter().flatten().any(is_signed)
     }
 
     /// A charge that began before its group granted anything is for the operator to judge.
@@ -427,6 +464,10 @@ impl Node {
     /// Nobody can be asked any more: who waits is answered from what is known here.
     pub(super) fn answer_waiting(&mut self, now: UnixMillis) {
         for (question, id_tag) in std::mem::take(&mut self.known.waiting) {
+            if self.neighbours.is_asking_for(&id_tag) {
+                self.known.waiting.push((question, id_tag));
+                continue;
+            }
             let decision = self.decide(now, &id_tag);
             let decision = decision.unwrap_or(Decision::Refused(Status::Invalid));
             self.effect(Effect::Decided { question, decision });
@@ -492,7 +533,9 @@ impl Node {
             | Request::ExchangeMeter(_)
             | Request::GetBlocks(_)
             | Request::GetHeaders(_)
-            | Request::GetProof(_) => None,
+            | Request::GetProof(_)
+            | Request::GetNeighbours(_)
+            | Request::OfferEvidence(_) => None,
         };
         self.effect(Effect::Reply { call, response });
     }
@@ -504,7 +547,7 @@ impl Node {
         }
     }
 
-    fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
+    pub(super) fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
         match self.config.chargers.get(id_tag) {
             Some(Some(group)) if group == group_id => Status::Accepted,
             // A charger without a group is a group of its own, and this node its parent.
@@ -517,7 +560,7 @@ impl Node {
         }
     }
 
-    fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
+    pub(super) fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
         let refused = |status| AuthorizeAck {
             status,
             grant: None,

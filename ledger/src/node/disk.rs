@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, Signed, SupplyPointId, UnixMillis,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, Neighbour, NodeId, PublicKey, Signed,
+    SignedEnrolment, SupplyPointId, UnixMillis,
 };
 
 use super::authorize::{Known, KnownCharger};
@@ -12,6 +13,7 @@ use super::blocks::{Blocks, Vote};
 use super::headers::Headers;
 use super::kept::Kept;
 use super::meter_exchange::Exchange;
+use super::neighbours::Neighbours;
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
 use super::resume::Pick;
@@ -46,12 +48,15 @@ const GROUP_BLOCKS: Table = Table("group_blocks");
 const PROOFS: Table = Table("proofs");
 /// Evidence files against the provider by the height of the block that they are about.
 const EVIDENCE: Table = Table("evidence");
+/// Other nodes by their key.
+const NEIGHBOURS: Table = Table("neighbours");
 
 const GENESIS_KEY: &[u8] = b"genesis";
 const ID_KEY: &[u8] = b"id";
 const VOTE_KEY: &[u8] = b"vote";
 const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
 const LAST_PROFILE_KEY: &[u8] = b"last_profile";
+const ENROLMENT_KEY: &[u8] = b"enrolment";
 const STOPPED_KEY: &[u8] = b"stopped";
 const PICK_KEY: &[u8] = b"pick";
 const RESUMED_KEY: &[u8] = b"resumed";
@@ -180,6 +185,51 @@ pub(super) fn evidence(height: u64, file: &Vec<u8>) -> Write {
     Write::put(EVIDENCE, height.to_be_bytes(), file)
 }
 
+pub(super) fn neighbour(neighbour: &Neighbour) -> Write {
+    Write::put(NEIGHBOURS, neighbour.key.0, neighbour)
+}
+
+pub(super) fn forget_neighbour(key: &PublicKey) -> Write {
+    Write::delete(NEIGHBOURS, key.0)
+}
+
+pub(super) fn enrolment(enrolment: &SignedEnrolment) -> Write {
+    Write::put(NODE, ENROLMENT_KEY, enrolment)
+}
+
+/// What this node shows to those it calls; `None` before the provider gave it.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_enrolment(store: &Store) -> Result<Option<SignedEnrolment>, StoreError> {
+    store.get(NODE, ENROLMENT_KEY)
+}
+
+/// Gives the headers from height `from` on to `take`; at most `count`.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_headers(
+    store: &Store,
+    from: u64,
+    count: u64,
+    mut take: impl FnMut(Signed<Header>),
+) -> Result<(), StoreError> {
+    let keeps_blocks = store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false);
+    for height in from..from.saturating_add(count) {
+        let key = height.to_be_bytes();
+        let header = match keeps_blocks {
+            true => store.get(BLOCKS, &key)?.map(|block: Block| block.header),
+            false => store.get(HEADERS, &key)?,
+        };
+        match header {
+            Some(header) => take(header),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
 /// The evidence files in a store, by the height of the block that they are about.
 ///
 /// # Errors
@@ -238,12 +288,20 @@ impl Node {
             Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
                 Kept::Blocks(Box::new(stored_blocks(genesis, &outbox, store)?))
             }
-            Some(genesis) => Kept::Headers(Box::new(stored_headers(genesis, store)?)),
+            Some(genesis) => Kept::Headers(Box::new(kept_headers(genesis, store)?)),
         };
         let mut rounds = Rounds::default();
         for last in store.all::<LastSealed>(GROUP_BLOCKS)? {
             rounds.restore(last);
         }
+        let mut evidence = None;
+        stored_evidence(store, |_, file| evidence = evidence.take().or(Some(file)))?;
+        let neighbours = Neighbours::restore(
+            &config.neighbours,
+            store.all(NEIGHBOURS)?,
+            stored_enrolment(store)?,
+            evidence,
+        );
         let mut node = Self {
             key,
             config,
@@ -266,6 +324,7 @@ impl Node {
             told_deputies: BTreeMap::new(),
             outbox,
             rounds,
+            neighbours,
             early_bills: VecDeque::new(),
             asked: BTreeSet::new(),
             deferred: BTreeMap::new(),
@@ -296,7 +355,7 @@ fn stored_blocks(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blo
     Ok(blocks)
 }
 
-fn stored_headers(genesis: Genesis, store: &Store) -> Result<Headers, StoreError> {
+fn kept_headers(genesis: Genesis, store: &Store) -> Result<Headers, StoreError> {
     let mut headers = Headers::new(genesis);
     store.for_each(HEADERS, |_, header: Signed<Header>| headers.replay(&header))?;
     for (supply_point, register) in store.all(REGISTERS)? {

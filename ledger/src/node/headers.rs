@@ -142,7 +142,7 @@ impl Node {
             // Sent before the provider knew that this node keeps blocks.
             match self.kept.blocks().map(|blocks| blocks.state.height) {
                 Some(own) if own < height => self.catch_up(height),
-                Some(_) if self.stopped.is_none() => self.compare(&header),
+                Some(_) if self.stopped.is_none() => self.compare(&header, None),
                 _ => {}
             }
             return;
@@ -151,7 +151,7 @@ impl Node {
             return;
         }
         if height <= headers.height() {
-            self.compare(&header);
+            self.compare(&header, None);
             return;
         }
         if height > headers.height() + 1 {
@@ -169,6 +169,7 @@ impl Node {
         if headers.check_next(&header).is_ok() {
             headers.append(header.clone());
             self.persist(disk::header(&header));
+            self.neighbours.remember_header(&header);
             self.ask_for_proofs();
             self.submit(now);
         }

@@ -14,6 +14,7 @@ mod hold;
 mod kept;
 mod limits;
 mod meter_exchange;
+mod neighbours;
 mod outbox;
 mod parent;
 mod resume;
@@ -24,8 +25,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, PowerW, PublicKey, Signed,
-    SupplyPointId, UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, Neighbour, NodeAddress, NodeId, PowerW,
+    PublicKey, Signed, SupplyPointId, UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
@@ -34,13 +35,19 @@ use crate::resume::Resume;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
+pub use disk::{
+    forget_receipt, stored_enrolment, stored_evidence, stored_genesis, stored_headers,
+    stored_receipts,
+};
 use headers::Headers;
 use kept::Kept;
 pub use kept::Progress;
 pub use limits::Limits;
 use meter_exchange::Exchange;
 pub use meter_exchange::ExchangeRefusal;
+pub(crate) use neighbours::MAX_PARENTS;
+use neighbours::Neighbours;
+pub use neighbours::{NeighbourCounts, Said, ToNeighbour};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
 pub use resume::{Pick, ResumeRefusal};
@@ -59,6 +66,10 @@ pub struct NodeConfig {
     pub deputies: BTreeMap<IdTag, PublicKey>,
     /// Outlets measured here.
     pub outlets: Vec<Outlet>,
+    /// Where other nodes reach this one, if they do.
+    pub address: Option<NodeAddress>,
+    /// Nodes to compare with whomever the provider names.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// An outlet as configured.
@@ -153,6 +164,13 @@ pub enum Input {
     /// Voters have picked a header to go on with; ignored where
     /// [`check_resume`](Node::check_resume) refuses it.
     Resume(Vec<Signed<Resume>>),
+    /// Another node did something, over a link with it.
+    Neighbour {
+        /// Its key, which it proved.
+        from: PublicKey,
+        /// What it did.
+        said: Said,
+    },
     /// Time passed.
     Tick,
 }
@@ -178,6 +196,8 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// Something for another node.
+    Neighbour(ToNeighbour),
     /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
     WakeAt(UnixMillis),
     /// Tell the operator.
@@ -250,6 +270,29 @@ pub enum Event {
         height: u64,
         /// An [`EvidenceFile`](crate::EvidenceFile).
         evidence: Option<Vec<u8>>,
+        /// Who showed the second one, where it was another node.
+        neighbour: Option<PublicKey>,
+    },
+    /// Another node showed what convicts the provider.
+    EvidenceShown {
+        /// Height of the block that it is about.
+        height: u64,
+        /// The node's key.
+        from: PublicKey,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Vec<u8>,
+    },
+    /// Another node showed evidence that proves nothing. Told once of each node.
+    FalseEvidence {
+        /// The node's key.
+        from: PublicKey,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another node showed a header that the provider did not sign. Told once of each node.
+    ForeignHeader {
+        /// The node's key.
+        from: PublicKey,
     },
     /// The voters picked a header, and this node goes on.
     Resumed {
@@ -296,6 +339,7 @@ pub struct Node {
     told_deputies: BTreeMap<GroupId, u32>,
     outbox: outbox::Outbox,
     rounds: Rounds,
+    neighbours: Neighbours,
     // Bills that came before their blocks.
     early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
@@ -322,6 +366,7 @@ enum Pending {
     Exchange(String),
     Chain,
     Proof,
+    Neighbours,
 }
 
 impl Node {
@@ -403,6 +448,7 @@ impl Node {
         self.register_configured();
         self.name_deputies();
         self.report_exchanges();
+        self.ask_who_is_near(now);
         self.catch_up(ack.tip);
         self.ask_for_proofs();
         self.report_resume();
@@ -416,6 +462,7 @@ impl Node {
         self.is_linked = false;
         self.asked.clear();
         self.answer_waiting(self.now);
+        self.refuse_members();
     }
 
     fn frame(&mut self, now: UnixMillis, frame: Frame) {
@@ -498,7 +545,13 @@ impl Node {
                 self.called(Pending::Proof, response.is_some());
                 self.proofs_came(asked.after);
             }
-            (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
+            (Request::GetNeighbours(_), response) => {
+                self.called(Pending::Neighbours, response.is_some());
+                if let Some(Response::GetNeighbours(ack)) = response {
+                    self.named(ack);
+                }
+            }
+            (Request::CheckAuth(_) | Request::ChargeInfo(_) | Request::OfferEvidence(_), _) => {}
         }
         self.submit(now);
     }
@@ -527,6 +580,7 @@ impl Machine for Node {
             } => self.exchange(outlet, meter, (last_register, first_register)),
             Input::Pick(pick) => self.pick(pick),
             Input::Resume(words) => self.resume(words),
+            Input::Neighbour { from, said } => self.neighbour_said(now, from, said),
             Input::Tick => self.tick(now),
         }
     }

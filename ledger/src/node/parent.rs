@@ -151,6 +151,7 @@ impl Node {
         self.register_configured();
         self.name_deputies();
         self.report_exchanges();
+        self.visit_neighbours(now);
         self.submit(now);
     }
 

@@ -67,7 +67,7 @@ impl Node {
         let (Some(pick), Some(chain), Some(id)) = (&self.pick, self.kept.blocks(), self.id) else {
             return Vec::new();
         };
-        let voted_height = chain.vote.as_ref().map_or(0, |vote| vote.height);
+        let followed_height = chain.state.height.max(pick.height);
         let voters = chain.state.votes_of(id);
         voters
             .map(|voter| {
@@ -75,7 +75,7 @@ impl Node {
                     voter,
                     height: pick.height,
                     header: pick.header,
-                    voted_height,
+                    followed_height,
                 };
                 Signed::new(word, &self.key, &chain.state.chain_id())
             })
@@ -113,6 +113,7 @@ impl Node {
             self.begin_anew();
         }
         self.stopped = None;
+        self.neighbours.go_on();
         self.persist(disk::going_on());
         self.persist(disk::resumed(&words));
         self.resumed = words;
@@ -170,6 +171,13 @@ impl Node {
         self.find_charges_in_chain();
     }
 
+    /// Whether the voters have settled which of two stories holds at `height`: that there was another
+    /// is known, and stops nobody again.
+    pub(super) fn is_settled(&self, height: u64) -> bool {
+        let followed = self.resumed.iter().map(|word| word.body.followed_height);
+        followed.max().is_some_and(|up_to| height <= up_to)
+    }
+
     /// Whether a header is the one that the voters gave up.
     pub(super) fn is_given_up(&self, header: &Header) -> bool {
         let picked = self.resumed.first().map(|word| &word.body);
@@ -200,8 +208,10 @@ impl Node {
     /// Shows the provider what the voters picked, until the chain says so.
     pub(super) fn report_resume(&mut self) {
         let is_recorded = self.state().is_some_and(|state| {
-            let pardoned = self.resumed.iter().map(|word| word.body.voted_height).max();
-            pardoned.is_some_and(|height| state.is_pardoned(height))
+            let followed = self.resumed.iter().map(|word| word.body.followed_height);
+            followed
+                .max()
+                .is_some_and(|height| state.is_pardoned(height))
         });
         if !self.resumed.is_empty() && !is_recorded {
             self.send(Frame::Resume(self.resumed.clone()));

@@ -8,6 +8,7 @@ use super::Provider;
 use super::enrol::Token;
 use super::grants::CheckedGrants;
 use super::links::Links;
+use super::neighbours::{AddressEntry, Addresses};
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
 use super::rounds::{Received, Rounds};
@@ -31,6 +32,7 @@ const NODES: Table = Table("nodes");
 const GROUPS: Table = Table("groups");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
+const ADDRESSES: Table = Table("addresses");
 
 /// Where each node's charges are: height and position, by node and number.
 const PLACES: Table = Table("places");
@@ -170,6 +172,14 @@ pub(super) fn outlet(outlet: &OutletEntry) -> Write {
     Write::put(OUTLETS, outlet.supply_point.0.to_be_bytes(), outlet)
 }
 
+pub(super) fn address(entry: &AddressEntry) -> Write {
+    Write::put(ADDRESSES, entry.node.0.to_be_bytes(), entry)
+}
+
+pub(super) fn forget_address(node: NodeId) -> Write {
+    Write::delete(ADDRESSES, node.0.to_be_bytes())
+}
+
 impl Provider {
     /// The provider as its store knows it. A store without a chain begins the one of `genesis`;
     /// a tariff other than the one in force becomes a record of the next block.
@@ -209,6 +219,7 @@ impl Provider {
             chain_id: state.chain_id(),
             preview: state.clone(),
             registry: registry(store)?,
+            addresses: Addresses::restore(store.all(ADDRESSES)?),
             relay: Relay::default(),
             grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),

@@ -266,6 +266,7 @@ impl Provider {
             parent,
             parent_key: account.key,
             deputy_key: deputy_key(&self.preview, charger.group),
+            parent_address: self.addresses.of(parent).cloned(),
             salt: (charger.home == node).then_some(charger.salt),
         }
     }

@@ -10,6 +10,7 @@ mod grants;
 mod group_blocks;
 mod intake;
 mod links;
+mod neighbours;
 mod registry;
 mod relay;
 mod rounds;
@@ -32,6 +33,7 @@ pub use disk::{stored_blocks, stored_genesis, stored_proofs};
 pub use enrol::{JoinRefusal, Token};
 use grants::CheckedGrants;
 use links::Links;
+use neighbours::Addresses;
 use registry::Registry;
 pub use registry::{Charger, OutletEntry};
 use relay::Relay;
@@ -229,6 +231,7 @@ pub struct Provider {
     preview: State,
     tariff: FlatTariff,
     registry: Registry,
+    addresses: Addresses,
     relay: Relay,
     grants: CheckedGrants,
     rounds: Rounds,
@@ -328,7 +331,13 @@ impl Provider {
                 });
                 self.reply(link, call, Some(Response::GetProof(GetProofAck {})));
             }
-            Request::CheckAuth(_) | Request::ChargeInfo(_) => self.reply(link, call, None),
+            Request::GetNeighbours(asked) => {
+                let response = self.near(now, node, asked);
+                self.reply(link, call, response);
+            }
+            Request::CheckAuth(_) | Request::ChargeInfo(_) | Request::OfferEvidence(_) => {
+                self.reply(link, call, None)
+            }
         }
     }
 

@@ -133,6 +133,10 @@ impl Registry {
         self.nodes.get(key)
     }
 
+    pub(super) fn key(&self, node: NodeId) -> Option<PublicKey> {
+        self.keys.get(&node).copied()
+    }
+
     /// Whether `node` may become the parent of a group.
     pub(super) fn may_claim(&self, node: NodeId, group_id: &IdTag) -> bool {
         let entry = self.keys.get(&node).and_then(|key| self.nodes.get(key));

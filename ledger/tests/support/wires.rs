@@ -51,7 +51,10 @@ impl Network {
                 link,
                 call,
                 request,
-            } => self.send_to_node(link, node::Input::Asked { call, request }),
+            } => {
+                self.direct.relayed.push(request.action());
+                self.send_to_node(link, node::Input::Asked { call, request });
+            }
             Effect::Send { link, frame } => self.send_frame(link, *frame),
             Effect::SendBlocks { link, from, count } => {
                 let mut blocks = Vec::new();
@@ -184,6 +187,7 @@ impl Network {
             Effect::Decided { question, decision } => gateway.decisions.push((question, decision)),
             Effect::WakeAt(at) => wake(&mut gateway.process.alarm, at),
             Effect::Notify(event) => gateway.events.push(event),
+            Effect::Neighbour(to) => self.neighbour_effect(index, to),
             Effect::Send(_) | Effect::Reply { .. } => {}
         }
     }

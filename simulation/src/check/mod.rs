@@ -4,6 +4,7 @@
 //! says what is still due once everything has healed; [`at_the_end`] adds everything up.
 
 mod books;
+mod branches;
 mod chain;
 mod ending;
 mod outbox;
@@ -21,6 +22,8 @@ use crate::faults::Fault;
 use crate::lies::GatewayLie;
 use crate::scenario::{Scenario, provider_key, site_key};
 use books::Books;
+use branches::Branches;
+pub(crate) use branches::look_at_branches;
 pub(crate) use ending::{at_the_end, unmet};
 
 /// A broken promise.
@@ -71,6 +74,7 @@ pub(crate) struct Checks {
     watched: Vec<Watched>,
     // Voters have picked one of two stories: what was final in the other is not any more.
     has_resumed: bool,
+    pub(crate) branches: Branches,
 }
 
 impl Checks {
@@ -103,6 +107,7 @@ impl Checks {
             confirmed: BTreeMap::new(),
             watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
             has_resumed: false,
+            branches: Branches::default(),
         }
     }
 
@@ -154,6 +159,17 @@ impl Checks {
                 self.watched[index].must_be_stopped = true;
                 self.accused(index, "two headers for a height");
                 self.check_evidence(evidence.as_deref());
+            }
+            Event::EvidenceShown { evidence, .. } => {
+                self.watched[index].must_be_stopped = true;
+                self.accused(index, "what a neighbour showed");
+                self.check_evidence(Some(evidence));
+            }
+            Event::FalseEvidence { from, .. } | Event::ForeignHeader { from }
+                if self.honest.contains_key(from) =>
+            {
+                let words = format!("gateway {index} refuses what an honest neighbour showed");
+                self.violated("no honest party is convicted", &words);
             }
             Event::FalseBill => self.accused(index, "a false bill"),
             Event::Restored { provider, here } if !self.provider_lies => {

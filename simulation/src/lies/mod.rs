@@ -7,6 +7,7 @@ mod ballot;
 mod block;
 mod gateway;
 mod group_block;
+mod neighbour;
 mod profile;
 mod provider;
 

@@ -4,6 +4,7 @@ mod changes;
 mod faults;
 mod gateway;
 mod links;
+mod neighbours;
 mod people;
 mod provider;
 mod resume;
@@ -15,7 +16,7 @@ use ledger::node::{self, Node};
 use ledger::provider::{self as rules, LinkId, Provider};
 use ledger::store::Store;
 use protocol::message::{Request, Response};
-use protocol::{Hash, KeyPair};
+use protocol::{Hash, KeyPair, PublicKey};
 
 use crate::changes::Change;
 use crate::check::Checks;
@@ -28,6 +29,7 @@ use crate::scenario::{Scenario, provider_key, site_key};
 use crate::tally::Tally;
 use crate::trace::Trace;
 use links::Link;
+use neighbours::Nearness;
 pub(crate) use people::{People, Phase, charge_id};
 use weather::Weather;
 
@@ -35,6 +37,8 @@ use weather::Weather;
 const LIVELOCK: u64 = 200_000;
 /// How often each process gets a tick, ms.
 const TICK_MS: u64 = 1_000;
+/// How often it is looked who is on which branch, ms.
+const BRANCHES_MS: u64 = 1_000;
 
 /// A process of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +76,16 @@ pub(crate) enum Event {
     CallLost(usize, u64),
     /// A provider's call was not answered in time.
     AskLost(usize, u64),
+    /// What a gateway says arrives at another one, over a link between the two.
+    Between(u64, usize, Box<node::Said>),
+    /// A gateway learns by itself that a call to another one came to nothing.
+    ByItself(usize, PublicKey, Box<node::Said>),
+    /// A gateway's call to another one was not answered in time.
+    NeighbourCallLost(u64),
+    /// An end of a link between gateways is told that it is gone.
+    Parted(u64, usize),
+    /// Looks who is on which branch.
+    Branches,
     /// Something breaks.
     Fault(Fault),
     /// Somebody changes something.
@@ -135,6 +149,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) liar: ProviderMemory,
     pub(crate) random: Random,
+    pub(crate) near: Nearness,
     weather: Weather,
     links: BTreeMap<LinkId, Link>,
     queue: Queue<Event>,
@@ -167,6 +182,7 @@ impl World {
             trace,
             liar: ProviderMemory::new(&scenario, seed),
             random: Random::new(seed, 1),
+            near: Nearness::new(seed),
             weather: Weather::default(),
             links: BTreeMap::new(),
             queue: Queue::new(),
@@ -199,6 +215,9 @@ impl World {
                 .push(planned.at, Event::Change(planned.change.clone()));
         }
         self.plan_lies();
+        if self.scenario.provider_lie.is_some() {
+            self.queue.push(BRANCHES_MS, Event::Branches);
+        }
         self.queue.push(self.scenario.heals_at, Event::Heal);
     }
 
@@ -251,6 +270,14 @@ impl World {
             Event::ProviderTold(link) => self.provider_told(link),
             Event::CallLost(gateway, call) => self.call_lost(gateway, call),
             Event::AskLost(branch, call) => self.ask_lost(branch, call),
+            Event::Between(link, to, said) => self.arrives_between(link, to, *said),
+            Event::ByItself(gateway, from, said) => self.hears(gateway, from, *said),
+            Event::NeighbourCallLost(call) => self.neighbour_call_lost(call),
+            Event::Parted(link, end) => self.parted(link, end),
+            Event::Branches => {
+                crate::check::look_at_branches(self);
+                self.queue.push(self.now + BRANCHES_MS, Event::Branches);
+            }
             Event::Fault(fault) => self.strike(fault),
             Event::Change(change) => self.change(change),
             Event::Heal => self.heal(),

@@ -209,6 +209,7 @@ fn responses(chain: &Chain) -> Vec<Response> {
                 parent: NodeId(1),
                 parent_key: chain::node(1).public(),
                 deputy_key: None,
+                parent_address: None,
                 salt: Some(chain::salt()),
             }),
         }),
