@@ -68,7 +68,6 @@ impl Gateway {
         receipts::restore(&state_dir.join(RECEIPTS_DIR), &store)?;
         let evidence = evidence::Files::restore(state_dir.join(EVIDENCE_DIR), &store)?;
 
-        let public = key.public();
         let clock = Clock::default();
         let authorizer = Authorizer::default();
         let (outgoing, queue) = mpsc::channel(uplink::QUEUE);
