@@ -40,6 +40,23 @@ pub enum Frame {
     /// Provider to a node that keeps headers only: the bytes of a receipt file of one of its
     /// charges.
     Proof(Vec<u8>),
+    /// Node to provider: a promise of the provider's that a restored provider may have lost.
+    Promised(Promised),
+    /// Node to provider: it has shown all it was promised.
+    Reported {
+        /// How many promises it has shown on this link.
+        promises: u32,
+    },
+    /// Provider to node: it has heard enough; what it left unanswered until now is to be sent once
+    /// more.
+    Resume {
+        /// As in [`JoinAck`](protocol::message::JoinAck).
+        last_seq: u32,
+        /// The same.
+        last_profile: Hash,
+        /// The same.
+        tip: u64,
+    },
 }
 
 /// A charge as its node submits it.
@@ -60,6 +77,19 @@ pub struct Witnessed {
     pub profile: SignedProfile,
     /// The promise.
     pub receipt: SignedReceipt,
+}
+
+/// A promise with what it takes to keep it, as far as whoever shows it knows that.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Promised {
+    /// The charge.
+    pub profile: SignedProfile,
+    /// The promise.
+    pub receipt: SignedReceipt,
+    /// The grant it rests on; a witness does not know it.
+    pub grant: Option<SignedGrant>,
+    /// What the profile's detail hash covers; empty where it is not known.
+    pub detail: Vec<u8>,
 }
 
 /// A group block with what it is over.

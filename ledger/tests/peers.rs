@@ -342,6 +342,7 @@ fn an_outlets_owner_cannot_squat_the_group_of_a_nodes_own_chargers() {
         outlet: "trap".to_owned(),
         owner: tag("UNGROUPED/3"),
         meter: "none".to_owned(),
+        supply_point: None,
     });
     net.ask("fleet", squat).expect("an outlet");
     let mut alone = site("ALONE", &[], &["drive"]);
@@ -398,6 +399,7 @@ fn a_token_enrols_one_key_and_a_groups_name_cannot_be_squatted() {
         id_tag: tag("THIEF"),
         group_id: Some(tag("TOWNHALL")),
         is_home: true,
+        group: None,
     });
     let Some(Response::Register(ack)) = net.ask("household", claim) else {
         panic!("no answer");
@@ -498,5 +500,6 @@ fn register(id_tag: &str) -> Request {
         id_tag: tag(id_tag),
         group_id: None,
         is_home: false,
+        group: None,
     })
 }

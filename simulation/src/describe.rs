@@ -67,6 +67,17 @@ pub(crate) fn describe_frame(frame: &Frame) -> String {
         Frame::Header(header) => {
             format!("header {} {}", header.body.height, short(&header.hash()))
         }
+        Frame::Promised(promised) => {
+            let body = &promised.receipt.body;
+            format!(
+                "promise of {}/{}, round {}",
+                body.node, body.seq, body.round
+            )
+        }
+        Frame::Reported { promises } => format!("that it has shown {promises} promises"),
+        Frame::Resume { last_seq, tip, .. } => {
+            format!("that it goes on after charge {last_seq}, block {tip}")
+        }
         Frame::Proof(bytes) => format!("proof {}", short(&Hash::of(bytes))),
     }
 }

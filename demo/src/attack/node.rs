@@ -168,7 +168,8 @@ impl AttackingNode {
                 Effect::Call(request) => self.call(request),
                 Effect::Reply { call, response } => self.reply(call, response),
                 Effect::WakeAt(at) => self.alarm = self.alarm.min(at),
-                Effect::Decided { .. } | Effect::Notify(_) => {}
+                // A crowd gives nothing back.
+                Effect::SendBlocks { .. } | Effect::Decided { .. } | Effect::Notify(_) => {}
             }
         }
         Ok(wants)

@@ -157,5 +157,8 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::Ballot(_) => "Ballot",
         Frame::Header(_) => "Header",
         Frame::Proof(_) => "Proof",
+        Frame::Promised(_) => "Promised",
+        Frame::Reported { .. } => "Reported",
+        Frame::Resume { .. } => "Resume",
     }
 }

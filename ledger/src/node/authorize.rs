@@ -84,26 +84,42 @@ impl Node {
     /// Registers what is configured and not registered yet.
     pub(super) fn register_configured(&mut self) {
         for (id_tag, group_id) in self.config.chargers.clone() {
-            if !self.known.chargers.contains_key(&id_tag) {
+            let is_known = self.known.chargers.contains_key(&id_tag);
+            let pending = Pending::Register(id_tag.clone());
+            if !is_known || self.unconfirmed.contains(&pending) {
                 self.ask_register(id_tag, group_id);
             }
         }
         for outlet in self.config.outlets.clone() {
-            if !self.outlets.contains_key(&outlet.name) {
+            let number = self.outlets.get(&outlet.name).copied();
+            let pending = Pending::Outlet(outlet.name.clone());
+            if number.is_none() || self.unconfirmed.contains(&pending) {
                 let request = Request::RegisterSupplyPoint(RegisterSupplyPoint {
-                    outlet: outlet.name.clone(),
+                    outlet: outlet.name,
                     owner: outlet.owner,
                     meter: outlet.meter,
+                    supply_point: number,
                 });
-                self.call(Pending::Outlet(outlet.name), request);
+                self.call(pending, request);
             }
         }
     }
 
+    /// Registers everything that is configured once more.
+    pub(super) fn repeat_registrations(&mut self) {
+        let chargers = self.config.chargers.keys().cloned();
+        let outlets = self.config.outlets.iter();
+        let outlets = outlets.map(|outlet| Pending::Outlet(outlet.name.clone()));
+        let all = chargers.map(Pending::Register).chain(outlets);
+        self.unconfirmed = all.collect();
+    }
+
     fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
         let pending = Pending::Register(id_tag.clone());
+        let known = self.known.chargers.get(&id_tag);
         let register = Register {
             is_home: self.config.chargers.contains_key(&id_tag),
+            group: known.map(|known| known.group),
             id_tag,
             group_id,
         };
@@ -191,6 +207,7 @@ impl Node {
             salt: registration.salt,
         };
         let is_parent = Some(known.parent) == self.id;
+        self.unconfirmed.remove(&Pending::Register(id_tag.clone()));
         self.persist(disk::charger(id_tag, &known));
         self.known.chargers.insert(id_tag.clone(), known);
         self.known.told.remove(id_tag);
@@ -364,9 +381,9 @@ impl Node {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
             }
             Request::ChargeInfo(info) => Some(self.billed(info.clone())),
+            Request::GetBlocks(asked) => self.give_blocks(asked),
             Request::Register(_)
             | Request::RegisterSupplyPoint(_)
-            | Request::GetBlocks(_)
             | Request::GetHeaders(_)
             | Request::GetProof(_) => None,
         };

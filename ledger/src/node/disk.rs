@@ -177,6 +177,26 @@ pub fn stored_receipts(
     })
 }
 
+/// Gives every block from height `from` on to `take`, at most `count`; none of a node that keeps
+/// headers only.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_blocks(
+    store: &Store,
+    from: u64,
+    count: u64,
+    mut take: impl FnMut(Block),
+) -> Result<(), StoreError> {
+    for height in from..from.saturating_add(count) {
+        match store.get(BLOCKS, &height.to_be_bytes())? {
+            Some(block) => take(block),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
 /// The chain that the state directory belongs to; `None` before the first link.
 ///
 /// # Errors
@@ -197,7 +217,7 @@ impl Node {
         let kept = match stored_genesis(store)? {
             None => Kept::Nothing,
             Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
-                Kept::Blocks(Box::new(stored_blocks(genesis, &outbox, store)?))
+                Kept::Blocks(Box::new(replayed(genesis, &outbox, store)?))
             }
             Some(genesis) => Kept::Headers(Box::new(stored_headers(genesis, store)?)),
         };
@@ -221,6 +241,7 @@ impl Node {
             rounds,
             early_bills: VecDeque::new(),
             asked: BTreeSet::new(),
+            unconfirmed: BTreeSet::new(),
             deferred: BTreeMap::new(),
             provider_last: (0, Hash::ZERO),
             signed_last: store
@@ -235,7 +256,7 @@ impl Node {
     }
 }
 
-fn stored_blocks(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, StoreError> {
+fn replayed(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, StoreError> {
     let mut blocks = Blocks::new(genesis);
     let mut needed = None;
     store.for_each(BLOCKS, |_, block: Block| {

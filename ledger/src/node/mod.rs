@@ -13,6 +13,7 @@ mod hold;
 mod kept;
 mod outbox;
 mod parent;
+mod report;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,7 +29,7 @@ use crate::frame::Frame;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-pub use disk::{forget_receipt, stored_evidence, stored_genesis, stored_receipts};
+pub use disk::{forget_receipt, stored_blocks, stored_evidence, stored_genesis, stored_receipts};
 use headers::Headers;
 use kept::Kept;
 pub use kept::Progress;
@@ -146,6 +147,13 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// Send the provider this node's blocks from this height on, at most so many, before any reply.
+    SendBlocks {
+        /// The first height.
+        from: u64,
+        /// How many at most.
+        count: u64,
+    },
     /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
     WakeAt(UnixMillis),
     /// Tell the operator.
@@ -249,6 +257,8 @@ pub struct Node {
     // Bills that came before their blocks.
     early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
+    // Configured chargers and outlets that a restored provider may have lost.
+    unconfirmed: BTreeSet<Pending>,
     // Calls that failed, and when they may be made again.
     deferred: BTreeMap<Pending, UnixMillis>,
     // Number and hash of this node's newest profile, as the provider told when the link came up.
@@ -336,14 +346,18 @@ impl Node {
         self.link_down();
         self.is_linked = true;
         self.deferred.clear();
-        self.provider_last = (ack.last_seq, ack.last_profile);
-        if self.id != Some(ack.node) {
-            self.id = Some(ack.node);
-            self.persist(disk::node(ack.node));
-        }
-        self.compare_last_seq(ack.last_seq);
+        self.take_number(ack.node);
+        self.report_to(ack);
+        self.take_up(now, (ack.last_seq, ack.last_profile), ack.tip);
+    }
+
+    /// Sends and asks for everything that the provider may miss, which has this node's profiles up
+    /// to `last` and blocks up to `tip`.
+    fn take_up(&mut self, now: UnixMillis, last: (u32, Hash), tip: u64) {
+        self.provider_last = last;
+        self.compare_last_seq(last.0);
         self.register_configured();
-        self.catch_up(ack.tip);
+        self.catch_up(tip);
         self.ask_for_proofs();
         self.repeat_ballots();
         self.repeat_group_blocks();
@@ -365,8 +379,18 @@ impl Node {
             Frame::Block(block) => self.block(now, *block),
             Frame::Header(header) => self.header(now, *header),
             Frame::Proof(file) => self.proof(file),
+            Frame::Resume {
+                last_seq,
+                last_profile,
+                tip,
+            } => self.resume(now, (last_seq, last_profile), tip),
             // These travel towards the provider only; from it they mean nothing.
-            Frame::Profile(_) | Frame::ProfileAck(_) | Frame::GroupBlock(_) | Frame::Ballot(_) => {}
+            Frame::Profile(_)
+            | Frame::ProfileAck(_)
+            | Frame::GroupBlock(_)
+            | Frame::Ballot(_)
+            | Frame::Promised(_)
+            | Frame::Reported { .. } => {}
         }
     }
 
@@ -395,8 +419,10 @@ impl Node {
                     Some(Response::RegisterSupplyPoint(ack)) => Some(ack),
                     _ => None,
                 };
-                self.called(Pending::Outlet(asked.outlet.clone()), ack.is_some());
+                let pending = Pending::Outlet(asked.outlet.clone());
+                self.called(pending.clone(), ack.is_some());
                 if let Some(ack) = ack {
+                    self.unconfirmed.remove(&pending);
                     self.persist(disk::outlet(&asked.outlet, ack.supply_point));
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }

@@ -150,6 +150,13 @@ impl Outbox {
             || self.taken.values().any(|taken| taken == id)
     }
 
+    /// The charges that are signed.
+    pub(super) fn signed(&self) -> Vec<u64> {
+        let signed = |charge: &&Charge| charge.profile().is_some();
+        let charges = self.charges.values().filter(signed);
+        charges.map(|charge| charge.number).collect()
+    }
+
     pub(super) fn is_waiting(&self, number: u64) -> bool {
         let charge = self.charges.get(&number);
         charge.is_some_and(|c| c.stage == Stage::Measured)

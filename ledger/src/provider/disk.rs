@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use protocol::{Genesis, KeyPair, NodeId};
+use protocol::{Genesis, GroupId, KeyPair, NodeId, SupplyPointId};
 
 use super::Provider;
 use super::enrol::Token;
@@ -10,6 +10,7 @@ use super::grants::CheckedGrants;
 use super::links::Links;
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
+use super::reports::Reports;
 use super::rounds::{Received, Rounds};
 use crate::apply::apply;
 use crate::block::{Block, Record};
@@ -158,6 +159,18 @@ pub(super) fn node(node: &NodeEntry) -> Write {
     Write::put(NODES, node.node.0.to_be_bytes(), node)
 }
 
+pub(super) fn forget_node(node: NodeId) -> Write {
+    Write::delete(NODES, node.0.to_be_bytes())
+}
+
+pub(super) fn forget_group(group: GroupId) -> Write {
+    Write::delete(GROUPS, group.0.to_be_bytes())
+}
+
+pub(super) fn forget_outlet(supply_point: SupplyPointId) -> Write {
+    Write::delete(OUTLETS, supply_point.0.to_be_bytes())
+}
+
 pub(super) fn group(group: &GroupEntry) -> Write {
     Write::put(GROUPS, group.group.0.to_be_bytes(), group)
 }
@@ -182,7 +195,9 @@ impl Provider {
         tariff: FlatTariff,
         store: &Store,
     ) -> Result<Self, StoreError> {
-        let genesis = match stored_genesis(store)? {
+        let stored = stored_genesis(store)?;
+        let is_new = stored.is_none();
+        let genesis = match stored {
             Some(stored) => stored,
             None => {
                 store.commit(&[self::genesis(&genesis)])?;
@@ -213,6 +228,7 @@ impl Provider {
             grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),
             links: Links::default(),
+            reports: Reports::new(is_new),
             steps: VecDeque::new(),
             state,
             tariff,

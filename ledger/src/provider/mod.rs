@@ -9,15 +9,21 @@ mod grants;
 mod group_blocks;
 mod intake;
 mod links;
+mod promises;
+mod reclaim;
 mod registry;
 mod relay;
+mod reports;
+mod restore;
 mod rounds;
 mod sealing;
 mod witnesses;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use protocol::message::{GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Request, Response};
+use protocol::message::{
+    GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Report, Request, Response,
+};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
 use crate::evidence::Offence;
@@ -33,6 +39,8 @@ use links::Links;
 use registry::Registry;
 pub use registry::{Charger, OutletEntry};
 use relay::Relay;
+use reports::Reports;
+pub use reports::Standing;
 use rounds::Rounds;
 
 /// Number of a link, given by the shell; never used twice.
@@ -56,6 +64,8 @@ pub enum Input {
         key: PublicKey,
         /// SHA-256 of the token it presented.
         token: Option<Hash>,
+        /// What it says it knows of the chain.
+        report: Report,
     },
     /// A link is gone.
     Left {
@@ -92,6 +102,10 @@ pub enum Input {
         /// The groups it may claim.
         groups: BTreeSet<IdTag>,
     },
+    /// The operator lets the provider go on although too few nodes have told what they know since it
+    /// started. If its store is an older copy, it then signs a second header for a height or a
+    /// second receipt for a charge: that convicts it, and its nodes stop for good.
+    SealWithoutReports,
     /// Time passed.
     Tick,
 }
@@ -187,6 +201,39 @@ pub enum Event {
         /// Height of the newest final block.
         final_height: u64,
     },
+    /// It has started, and promises and seals nothing before it has heard enough of these voters.
+    Listening {
+        /// How many they are.
+        voters: u64,
+    },
+    /// It has heard enough, and goes on.
+    Resumed {
+        /// The voters that count.
+        voters: u64,
+        /// Those of them that were heard.
+        heard: u64,
+    },
+    /// Its store was an older copy: a node gave this block back.
+    Adopted {
+        /// Its height.
+        height: u64,
+    },
+    /// A node shows a second header for a height, signed by this provider: it is convicted, and
+    /// seals nothing any more.
+    TwoHeaders {
+        /// The height, or one above it.
+        height: u64,
+    },
+    /// A round is over and not sealed: a charge that was promised for it, by a receipt which this
+    /// provider's store has lost, is not here yet.
+    MissingCharge {
+        /// The node.
+        node: NodeId,
+        /// The profile's number.
+        seq: u32,
+        /// The promised round.
+        round: u64,
+    },
     /// A node joined for the first time.
     Enrolled {
         /// Its number.
@@ -233,6 +280,7 @@ pub struct Provider {
     // Blocks from the newest final one on, for the bills and proofs when they are final.
     history: History,
     links: Links,
+    reports: Reports,
     steps: VecDeque<Step<Effect>>,
 }
 
@@ -331,6 +379,13 @@ impl Provider {
     }
 
     fn frame(&mut self, now: UnixMillis, link: LinkId, frame: Frame) {
+        let frame = match frame {
+            // Also from a node whose enrolment this provider has lost.
+            Frame::Promised(promised) => return self.promised(now, link, promised),
+            Frame::Reported { promises } => return self.reported(now, link, promises),
+            Frame::Block(block) => return self.given(now, *block),
+            other => other,
+        };
         let Some(node) = self.links.node(link) else {
             return;
         };
@@ -343,9 +398,12 @@ impl Provider {
             Frame::Receipt(_)
             | Frame::Refused { .. }
             | Frame::Witness(_)
-            | Frame::Block(_)
             | Frame::Header(_)
-            | Frame::Proof(_) => {}
+            | Frame::Proof(_)
+            | Frame::Resume { .. }
+            | Frame::Promised(_)
+            | Frame::Reported { .. }
+            | Frame::Block(_) => {}
         }
     }
 }
@@ -355,8 +413,14 @@ impl Machine for Provider {
     type Effect = Effect;
 
     fn handle(&mut self, now: UnixMillis, input: Input) {
+        self.begin(now);
         match input {
-            Input::Join { link, key, token } => self.join(now, link, key, token),
+            Input::Join {
+                link,
+                key,
+                token,
+                report,
+            } => self.join(now, link, key, token, &report),
             Input::Left { link } => self.left(link),
             Input::Asked {
                 link,
@@ -366,6 +430,7 @@ impl Machine for Provider {
             Input::Answer { call, response } => self.answered(now, call, response),
             Input::Frame { link, frame } => self.frame(now, link, *frame),
             Input::CreateToken { token, groups } => self.create_token(token, groups),
+            Input::SealWithoutReports => self.seal_without_reports(now),
             Input::Tick => self.tick(now),
         }
     }

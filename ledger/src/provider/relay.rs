@@ -25,9 +25,11 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     Register(NodeId, Register),
     Authorize(ChargerId),
+    /// Blocks from this height on.
+    Blocks(u64),
     Nothing,
 }
 
@@ -54,6 +56,13 @@ impl Provider {
             self.reply_register(now, link, call, Status::Invalid, registration);
             return;
         }
+        if !self.reports.go_on() {
+            self.reply_register(now, link, call, Status::Pending, None);
+            return;
+        }
+        if self.register_again(now, (link, call), node, &asked) {
+            return;
+        }
         let Some(group_id) = asked.group_id.clone() else {
             self.register_ungrouped(now, link, call, node, asked);
             return;
@@ -74,10 +83,14 @@ impl Provider {
                     self.reply_register(now, link, call, Status::Pending, None);
                 }
             }
+            // It says its name with a charger that the chain knows.
+            None if self.lacks_name_of(node) => {
+                self.reply_register(now, link, call, Status::Pending, None);
+            }
             None => {
-                let group = self.claim(node, &group_id);
+                let group = self.claim(node, &group_id, asked.group);
                 let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
-                self.reply_register(now, link, call, Status::Invalid, registration);
+                self.reply_unknown(now, link, call, registration);
             }
         }
     }
@@ -94,15 +107,31 @@ impl Provider {
     ) {
         let registration = match asked.is_home {
             true => self
-                .ungrouped(node)
+                .ungrouped(node, asked.group)
                 .map(|group| self.add_charger(node, asked.id_tag, &group)),
             false => None,
         };
-        self.reply_register(now, link, call, Status::Invalid, registration);
+        self.reply_unknown(now, link, call, registration);
+    }
+
+    /// Answers a Register about what nobody knows: as long as the names of groups are lost, it may
+    /// be one of theirs.
+    fn reply_unknown(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        registration: Option<Registration>,
+    ) {
+        let otherwise = match registration.is_none() && self.lacks_names() {
+            true => Status::Pending,
+            false => Status::Invalid,
+        };
+        self.reply_register(now, link, call, otherwise, registration);
     }
 
     /// Answers a Register: accepted where there is a registration, `otherwise` where there is none.
-    fn reply_register(
+    pub(super) fn reply_register(
         &mut self,
         now: UnixMillis,
         link: LinkId,
@@ -131,6 +160,7 @@ impl Provider {
         let is_known =
             known.is_some_and(|k| k.charger == asked.charger && k.group_id == asked.group_id);
         let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
+            None if !self.reports.go_on() || self.lacks_names() => Status::Pending,
             None => Status::Invalid,
             Some(parent) => {
                 let what = What::Authorize(asked.charger);
@@ -157,7 +187,7 @@ impl Provider {
     }
 
     /// Calls `parent`; `false` where it is away.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         parent: NodeId,
         request: Request,
@@ -168,6 +198,17 @@ impl Provider {
         let Some(asked) = self.links.of(parent) else {
             return false;
         };
+        self.call(asked, request, (link, call), what)
+    }
+
+    /// Calls whoever is on the link `asked`; `false` where too many calls are under way.
+    pub(super) fn call(
+        &mut self,
+        asked: LinkId,
+        request: Request,
+        (link, call): (LinkId, u64),
+        what: What,
+    ) -> bool {
         if self.relay.waiting.len() >= MAX_RELAYED {
             return false;
         }
@@ -205,6 +246,7 @@ impl Provider {
                 self.authorized(link, call, charger, ack);
             }
             (What::Authorize(_), _) => self.reply_authorize(link, call, Status::Pending),
+            (What::Blocks(from), _) => self.blocks_came(now, from),
             (What::Nothing, _) => {}
         }
     }
@@ -218,6 +260,10 @@ impl Provider {
         match (ack.status, &ack.grant) {
             (Status::Accepted, Some(grant)) if is_valid(grant) => {
                 self.reply(link, call, Some(Response::Authorize(ack)));
+            }
+            // The chain may know more of its charger and its parent.
+            (Status::Accepted, _) if !self.reports.go_on() => {
+                self.reply_authorize(link, call, Status::Pending);
             }
             (Status::Accepted, _) => self.reply_authorize(link, call, Status::Invalid),
             (refused, _) => self.reply_authorize(link, call, refused),

@@ -51,6 +51,8 @@ pub struct Gateway {
     pub process: Process<Node>,
     pub link: Option<LinkId>,
     pub is_cut: bool,
+    /// When it tries to join again, after it was told that the provider does not let it in yet.
+    tries_again: UnixMillis,
     /// How far its clock is behind.
     lag_ms: u64,
     pub events: Vec<node::Event>,
@@ -159,6 +161,7 @@ impl Network {
             process: Process::new(),
             link: None,
             is_cut: false,
+            tries_again: UnixMillis(0),
             lag_ms: 0,
             events: Vec::new(),
             decisions: Vec::new(),
@@ -292,16 +295,19 @@ impl Network {
         for index in 0..self.gateways.len() {
             let gateway = &mut self.gateways[index];
             let is_up = gateway.process.machine.is_some() && self.provider.machine.is_some();
-            if !is_up || gateway.is_cut || gateway.link.is_some() {
+            let waits = gateway.is_cut || gateway.tries_again > self.now;
+            if !is_up || waits || gateway.link.is_some() {
                 continue;
             }
             let link = self.next_link;
             self.next_link += 1;
             gateway.link = Some(link);
+            let node = gateway.process.machine.as_ref();
             let join = provider::Input::Join {
                 link,
                 key: gateway.key.public(),
                 token: Some(Hash::of(gateway.name.as_bytes())),
+                report: node.expect("it is up").report(),
             };
             self.queue
                 .push_back((index, link, Message::ToProvider(join)));

@@ -82,6 +82,15 @@ impl World {
                 let alarm = Event::Alarm(Who::Gateway(index), process.life);
                 self.queue.push(moment, alarm);
             }
+            Effect::SendBlocks { from, count } => {
+                let mut frames = Vec::new();
+                let store = &self.gateways[index].process.store;
+                let take = |block| frames.push(Frame::Block(Box::new(block)));
+                node::stored_blocks(store, from, count, take).expect("memory is whole");
+                for frame in frames {
+                    self.gateway_sends(index, frame);
+                }
+            }
             Effect::Notify(event) => self.gateway_tells(index, &event),
         }
     }

@@ -48,10 +48,13 @@ impl World {
         };
         self.links.insert(id, link);
         self.gateways[index].link = Some(id);
+        let gateway = &self.gateways[index];
+        let node = gateway.process.machine.as_ref().expect("it is up");
         let input = rules::Input::Join {
             link: id,
-            key: self.gateways[index].key.public(),
+            key: gateway.key.public(),
             token: Some(token(index)),
+            report: node.report(),
         };
         self.send_to_provider(id, input);
     }

@@ -145,6 +145,10 @@ impl World {
                 let genesis = self.scenario.genesis.clone();
                 self.send_to_gateway(link, node::Input::LinkUp { genesis, ack });
             }
+            Err(rules::JoinRefusal::Listening) => {
+                self.tally.count("join put off by a provider that listens");
+                self.break_link(link);
+            }
             Err(refusal) => {
                 let words = format!("a node with a token is not let in: {refusal}");
                 self.checks.violated("enrolment", &words);
