@@ -316,6 +316,10 @@ impl Provider {
         number: Option<GroupId>,
     ) -> GroupEntry {
         let mut entry = self.name_group(group_id, number);
+        if let Some(number) = self.other_number(&entry, number) {
+            self.persist(disk::forget_group(entry.group));
+            entry.group = number;
+        }
         entry.parent = Some(node);
         self.put_group(entry.clone());
         let group = entry.group;

@@ -58,13 +58,27 @@ impl Provider {
 
     /// The number of a group that has none: the one that a node was told, where it is free.
     pub(super) fn number_for_group(&self, claim: Option<GroupId>) -> GroupId {
-        let last = self.last_group();
-        let is_free = |group: &GroupId| {
-            let is_known = self.registry.group_id(*group).is_some();
-            let is_near = group.0 > 0 && group.0 <= last.saturating_add(MAX_AHEAD);
-            !is_known && !self.preview.groups.contains_key(group) && is_near
-        };
-        claim.filter(is_free).unwrap_or(GroupId(last + 1))
+        let free = claim.filter(|group| self.is_free_group(*group));
+        free.unwrap_or(GroupId(self.last_group() + 1))
+    }
+
+    fn is_free_group(&self, group: GroupId) -> bool {
+        let is_known = self.registry.group_id(group).is_some();
+        let is_near = group.0 > 0 && group.0 <= self.last_group().saturating_add(MAX_AHEAD);
+        !is_known && !self.preview.groups.contains_key(&group) && is_near
+    }
+
+    /// The number that the parent of a group was told before this provider lost it, where the one
+    /// it has got since, from a token that was made anew, stands in no record.
+    pub(super) fn other_number(
+        &self,
+        entry: &GroupEntry,
+        claim: Option<GroupId>,
+    ) -> Option<GroupId> {
+        let claim = claim.filter(|claim| *claim != entry.group && self.is_free_group(*claim))?;
+        let mut outlets = self.preview.supply_points.values();
+        let is_owner = outlets.any(|outlet| outlet.owner == entry.group);
+        (entry.parent.is_none() && !is_owner).then_some(claim)
     }
 
     /// The same of a supply point; `None` where numbers have run out.

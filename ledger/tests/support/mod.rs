@@ -118,7 +118,11 @@ impl Network {
             now: UnixMillis(1_800_000_001_000),
             genesis,
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),
-            provider: Process::new(),
+            provider: Process {
+                // It can be copied, as a backup is.
+                store: Store::simulated(),
+                ..Process::new()
+            },
             gateways: Vec::new(),
             provider_events: Vec::new(),
             tamper: None,
@@ -222,6 +226,18 @@ impl Network {
         for index in 0..self.gateways.len() {
             self.drop_link(index);
         }
+    }
+
+    /// A copy of the provider's store as it is now.
+    pub fn back_up(&self) -> Store {
+        self.provider.store.copy().expect("it is a simulated one")
+    }
+
+    /// The provider's machine is lost, and begins again from a copy of its store.
+    pub fn restore(&mut self, backup: Store) {
+        self.crash_provider();
+        self.provider.store = backup;
+        self.start_provider();
     }
 
     pub fn restart(&mut self, name: &str) {
