@@ -70,25 +70,24 @@ pub struct Submission {
     pub detail: Vec<u8>,
 }
 
-/// A charge and the provider's promise about it.
+/// A charge, the provider's promise about it, and what it takes to keep that: whoever witnesses it
+/// can bring it back to a provider that has lost it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Witnessed {
     /// The charge.
     pub profile: SignedProfile,
     /// The promise.
     pub receipt: SignedReceipt,
+    /// The grant it rests on.
+    pub grant: SignedGrant,
 }
 
-/// A promise with what it takes to keep it, as far as whoever shows it knows that.
+/// A promise that is shown to the provider.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Promised {
-    /// The charge.
-    pub profile: SignedProfile,
     /// The promise.
-    pub receipt: SignedReceipt,
-    /// The grant it rests on; a witness does not know it.
-    pub grant: Option<SignedGrant>,
-    /// What the profile's detail hash covers; empty where it is not known.
+    pub witnessed: Witnessed,
+    /// What the profile's detail hash covers; empty from a witness, who does not know it.
     pub detail: Vec<u8>,
 }
 

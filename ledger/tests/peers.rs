@@ -129,6 +129,7 @@ fn a_frame_of_the_wrong_direction_changes_nothing() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile.clone(),
         receipt: receipt.clone(),
+        grant: submission.grant.clone(),
     };
     let refused = Frame::Refused {
         seq: 1,
@@ -169,6 +170,7 @@ fn a_promise_for_the_end_of_time_does_not_stop_a_node() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile,
         receipt,
+        grant: submission.grant,
     };
     send_to_node(&mut net, "household", Frame::Witness(witnessed));
     net.run_rounds(3);
@@ -266,6 +268,7 @@ fn a_witnessed_charge_that_is_not_in_its_rounds_block_stops_the_votes() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile,
         receipt: Signed::new(receipt, &provider_key(), &other.genesis.chain_id()),
+        grant: submission.grant,
     };
     send_to_node(&mut net, "fleet", Frame::Witness(witnessed));
     net.charge_at("household", "yard", "HOME-1", wh(7_000));

@@ -3,13 +3,15 @@
 
 mod support;
 
-use ledger::frame::{Frame, Promised};
+use ledger::Node;
+use ledger::frame::{Frame, Promised, Witnessed};
 use ledger::node::Stage;
 use ledger::provider::{Event, Input, JoinRefusal};
 use ledger::store::Store;
-use ledger::Node;
 use protocol::message::{Register, Report, Request, Response, Status};
-use protocol::{Hash, HexBytes, KeyPair, NodeId, Receipt, Signed, canonical};
+use protocol::{
+    Hash, HexBytes, KeyPair, NodeId, Receipt, Signed, SignedGrant, SignedProfile, canonical,
+};
 use support::{Network, site, tag, wh};
 
 /// Three groups; with two, one that is away is half of the voters.
@@ -127,7 +129,11 @@ fn a_charge_keeps_the_round_it_was_promised_for() {
     for name in ["household", "member"] {
         let mut net = Network::with_member();
         net.present("member", "FLEET-9");
-        let id_tag = if name == "member" { "FLEET-9" } else { "HOME-1" };
+        let id_tag = if name == "member" {
+            "FLEET-9"
+        } else {
+            "HOME-1"
+        };
         let backup = net.back_up();
         net.charge(name, id_tag, wh(1_000));
         let promised = promised_round(&net, name);
@@ -163,31 +169,79 @@ fn a_promise_that_only_witnesses_have_seen_is_kept() {
 }
 
 #[test]
-fn no_round_is_sealed_that_lacks_a_charge_which_a_witness_shows() {
+fn witnesses_bring_back_the_charge_of_a_node_that_stays_away() {
     let mut net = three();
     let backup = net.back_up();
     net.charge("household", "HOME-1", wh(1_000));
     let promised = promised_round(&net, "household");
 
-    // Two of three voters are here, and know the promise, but not the grant.
+    net.cut_link("household");
+    net.restore(backup);
+    net.run_rounds(3);
+    assert!(goes_on(&net));
+    assert_eq!(sealed_round(&net, 1_000), promised);
+
+    net.restore_link("household");
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_nobody_is_convicted(&net);
+}
+
+#[test]
+fn no_round_is_sealed_that_lacks_a_charge_which_was_promised() {
+    let mut net = three();
+    let backup = net.back_up();
+    // Nobody but its node sees the first promise; all see the second.
+    net.tamper = Some(|frame| match frame {
+        Frame::Witness(_) => None,
+        other => Some(other),
+    });
+    net.charge("household", "HOME-1", wh(1_000));
+    net.tamper = None;
+    net.charge("household", "HOME-1", wh(2_000));
+    let promised = promised_round(&net, "household");
+
+    // Two of three voters are here, and know of a charge that cannot come before the first one.
     net.cut_link("household");
     net.restore(backup);
     net.run_rounds(1);
-    net.charge("fleet", "FLEET-1", wh(2_000));
+    net.charge("fleet", "FLEET-1", wh(4_000));
     net.run_rounds(3);
     assert!(goes_on(&net));
     assert!(net.provider().state().round < promised);
-    let missing = |event: &&Event| {
-        matches!(event, Event::MissingCharge { seq: 1, round, .. } if *round == promised)
-    };
+    let missing = |event: &&Event| matches!(event, Event::MissingCharge { seq: 2, round, .. } if *round == promised);
     assert_eq!(net.provider_events.iter().filter(missing).count(), 1);
     assert_eq!(net.provider().standing(net.now).missing, 1);
 
     net.restore_link("household");
     net.run_rounds(3);
     assert_eq!(sealed_round(&net, 1_000), promised);
+    assert_eq!(sealed_round(&net, 2_000), promised);
     net.assert_settled();
     assert_nobody_is_convicted(&net);
+}
+
+#[test]
+fn a_witness_that_spoils_a_promise_does_not_keep_it_from_being_kept() {
+    let mut net = three();
+    let backup = net.back_up();
+    net.charge("household", "HOME-1", wh(1_000));
+    let promised = promised_round(&net, "household");
+    net.crash_provider();
+    for name in ["household", "taxi"] {
+        net.cut_link(name);
+    }
+    net.spoil_promises();
+    net.restore(backup);
+    net.run_for(1);
+    net.spoil_nothing();
+    assert_eq!(net.provider().standing(net.now).missing, 1);
+    net.restore_link("taxi");
+    net.run_rounds(3);
+    assert_eq!(sealed_round(&net, 1_000), promised);
+    net.restore_link("household");
+    net.run_rounds(2);
+    net.assert_settled();
 }
 
 #[test]
@@ -451,7 +505,7 @@ fn a_header_that_another_key_signed_counts_for_nothing() {
 fn a_promise_that_another_key_signed_holds_nothing_up() {
     let mut net = three();
     net.charge("household", "HOME-1", wh(1_000));
-    let profile = signed(net.node("household"));
+    let (profile, grant) = signed(net.node("household"));
     let chain_id = net.genesis.chain_id();
     let forged = Receipt {
         profile: profile.hash(),
@@ -464,21 +518,21 @@ fn a_promise_that_another_key_signed_holds_nothing_up() {
     net.start_provider();
     net.settle();
     let link = net.gateway("fleet").link.expect("it is linked");
-    let promised = Promised {
+    let witnessed = Witnessed {
         receipt: Signed::new(forged, &KeyPair::from_seed(&[99; 32]), &chain_id),
         profile,
-        grant: None,
-        detail: Vec::new(),
+        grant,
     };
-    let frame = Box::new(Frame::Promised(promised));
+    let detail = Vec::new();
+    let frame = Box::new(Frame::Promised(Promised { witnessed, detail }));
     net.provider_gets(Input::Frame { link, frame });
     assert_eq!(net.provider().standing(net.now).missing, 0);
 }
 
-fn signed(node: &Node) -> protocol::SignedProfile {
+fn signed(node: &Node) -> (SignedProfile, SignedGrant) {
     let mut charges = node.charges();
     let found = charges.find_map(|charge| match &charge.stage {
-        Stage::Signed { profile, .. } => Some((**profile).clone()),
+        Stage::Signed { profile, grant, .. } => Some(((**profile).clone(), (**grant).clone())),
         _ => None,
     });
     found.expect("it is signed")

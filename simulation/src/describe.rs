@@ -68,7 +68,7 @@ pub(crate) fn describe_frame(frame: &Frame) -> String {
             format!("header {} {}", header.body.height, short(&header.hash()))
         }
         Frame::Promised(promised) => {
-            let body = &promised.receipt.body;
+            let body = &promised.witnessed.receipt.body;
             format!(
                 "promise of {}/{}, round {}",
                 body.node, body.seq, body.round

@@ -384,6 +384,7 @@ impl Node {
             let promised = Witnessed {
                 profile: (*profile).clone(),
                 receipt: receipt.clone(),
+                grant: (*grant).clone(),
             };
             let receipt = Some(Box::new(receipt));
             let stage = Stage::Signed {
@@ -408,14 +409,15 @@ impl Node {
         for charge in self.outbox.charges.values() {
             if let Stage::Signed {
                 profile,
+                grant,
                 receipt: Some(receipt),
-                ..
             } = &charge.stage
                 && receipt.body.round > round
             {
                 self.rounds.watch(Witnessed {
                     profile: (**profile).clone(),
                     receipt: (**receipt).clone(),
+                    grant: (**grant).clone(),
                 });
             }
         }

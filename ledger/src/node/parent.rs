@@ -86,7 +86,9 @@ impl Node {
             return;
         };
         let state = &chain.state;
-        let Witnessed { profile, receipt } = witnessed.clone();
+        let Witnessed {
+            profile, receipt, ..
+        } = witnessed.clone();
         let promise = &receipt.body;
         let is_promised = receipt
             .verify(&state.genesis.provider_key, &state.chain_id())

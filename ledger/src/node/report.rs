@@ -9,7 +9,7 @@ use protocol::{Hash, HexBytes, NodeId, UnixMillis, canonical};
 use super::kept::Kept;
 use super::outbox::Stage;
 use super::{Effect, Node, disk};
-use crate::frame::{Frame, Promised};
+use crate::frame::{Frame, Promised, Witnessed};
 
 /// Blocks given for one GetBlocks; a provider that needs more asks again.
 const BLOCKS_AT_ONCE: u64 = 16;
@@ -49,9 +49,7 @@ impl Node {
             .witnessed()
             .map(|witnessed| {
                 let promised = Promised {
-                    profile: witnessed.profile.clone(),
-                    receipt: witnessed.receipt.clone(),
-                    grant: None,
+                    witnessed: witnessed.clone(),
                     detail: Vec::new(),
                 };
                 (witnessed.receipt.body.profile, promised)
@@ -65,10 +63,13 @@ impl Node {
             } = &charge.stage
                 && profile.body.seq > last_seq
             {
-                let promised = Promised {
+                let witnessed = Witnessed {
                     profile: (**profile).clone(),
                     receipt: (**receipt).clone(),
-                    grant: Some((**grant).clone()),
+                    grant: (**grant).clone(),
+                };
+                let promised = Promised {
+                    witnessed,
                     detail: charge.measured.detail.clone(),
                 };
                 promises.insert(receipt.body.profile, promised);

@@ -45,9 +45,11 @@ impl Provider {
             return;
         }
         if let Some(promised) = self.reports.promises.get(&(node, seq))
-            && promised.profile != submission.profile
+            && !promised.is_of(&submission.profile)
         {
-            self.convict_second_profile(promised.profile.clone(), submission.profile);
+            for first in promised.profiles().cloned().collect::<Vec<_>>() {
+                self.convict_second_profile(first, submission.profile.clone());
+            }
             self.refuse(node, seq, "another profile has this number");
             return;
         }

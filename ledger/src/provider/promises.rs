@@ -6,6 +6,36 @@ use protocol::{NodeId, Receipt, Signed, SignedProfile, SignedReceipt, UnixMillis
 use super::{Event, Provider};
 use crate::frame::{Promised, Submission};
 
+/// A promise, as nodes have shown it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    receipt: SignedReceipt,
+    // The charge with its grant, in each version that was shown: the receipt covers the signatures
+    // of neither, and whoever shows it may lie about them.
+    versions: Vec<Promised>,
+}
+
+impl Shown {
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &SignedProfile> {
+        let versions = self.versions.iter();
+        versions.map(|promised| &promised.witnessed.profile)
+    }
+
+    /// Whether it is about this charge, whatever signature that bears.
+    pub(super) fn is_of(&self, profile: &SignedProfile) -> bool {
+        self.receipt.body.profile == profile.hash()
+    }
+
+    fn add(&mut self, promised: Promised) {
+        let is_same = |known: &&mut Promised| known.witnessed == promised.witnessed;
+        match self.versions.iter_mut().find(is_same) {
+            Some(known) if known.detail.is_empty() => known.detail = promised.detail,
+            Some(_) => {}
+            None => self.versions.push(promised),
+        }
+    }
+}
+
 impl Provider {
     /// Keeps a promise until its charge is taken in.
     pub(super) fn note_promise(&mut self, key: (NodeId, u32), promised: Promised) {
@@ -13,14 +43,15 @@ impl Provider {
         if is_known || self.is_sealed(key) {
             return;
         }
-        let promises = &mut self.reports.promises;
-        let is_news = promises.get(&key).is_none_or(|known| {
-            let rounds = known.receipt.body.round.cmp(&promised.receipt.body.round);
-            rounds.is_gt() || (rounds.is_eq() && known.grant.is_none())
+        let receipt = promised.witnessed.receipt.clone();
+        let shown = self.reports.promises.entry(key).or_insert_with(|| Shown {
+            receipt: receipt.clone(),
+            versions: Vec::new(),
         });
-        if is_news {
-            promises.insert(key, promised);
+        if receipt.body.round < shown.receipt.body.round {
+            shown.receipt = receipt;
         }
+        shown.add(promised);
     }
 
     pub(super) fn is_sealed(&self, (node, seq): (NodeId, u32)) -> bool {
@@ -39,17 +70,16 @@ impl Provider {
                 self.reports.promises.remove(&key);
                 continue;
             }
-            let promised = &self.reports.promises[&key];
-            let Some(grant) = promised.grant.clone() else {
-                continue;
-            };
-            let submission = Submission {
-                profile: promised.profile.clone(),
-                grant,
-                detail: promised.detail.clone(),
-            };
-            if self.check_charge(&submission).is_ok() {
-                self.take_in(now, submission);
+            for promised in self.reports.promises[&key].versions.clone() {
+                let submission = Submission {
+                    profile: promised.witnessed.profile,
+                    grant: promised.witnessed.grant,
+                    detail: promised.detail,
+                };
+                if self.check_charge(&submission).is_ok() {
+                    self.take_in(now, submission);
+                    break;
+                }
             }
         }
     }
@@ -62,15 +92,15 @@ impl Provider {
         profile: &SignedProfile,
     ) -> SignedReceipt {
         let key = (profile.body.node, profile.body.seq);
-        let promised = self.reports.promises.remove(&key);
-        let earlier = self.rounds.of_node(key.0).last();
+        let shown = self.reports.promises.remove(&key);
+        let earlier = self.rounds.of_node(key.0).next_back();
         let earliest = earlier.map_or(0, |received| received.receipt.body.round);
         let earliest = earliest.max(self.state.round + 1);
-        if let Some(promised) = promised
-            && promised.profile == *profile
-            && promised.receipt.body.round >= earliest
+        if let Some(shown) = shown
+            && shown.is_of(profile)
+            && shown.receipt.body.round >= earliest
         {
-            return promised.receipt;
+            return shown.receipt;
         }
         let receipt = Receipt {
             profile: profile.hash(),
@@ -81,10 +111,12 @@ impl Provider {
         Signed::new(receipt, &self.key, &self.chain_id)
     }
 
-    /// Promises of rounds that are open and whose charges are not here yet.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &Promised> {
-        let promises = self.reports.promises.values();
-        promises.filter(|promised| promised.receipt.body.round > self.state.round)
+    /// Number of each charge that was promised for a round which is open, and is not here yet; and
+    /// that round.
+    pub fn missing(&self) -> impl Iterator<Item = (NodeId, u32, u64)> {
+        let receipts = self.reports.promises.values().map(|shown| &shown.receipt);
+        let numbers = receipts.map(|r| (r.body.node, r.body.seq, r.body.round));
+        numbers.filter(|(_, _, round)| *round > self.state.round)
     }
 
     /// Whether a block of `round` breaks no promise that is known.
@@ -92,17 +124,11 @@ impl Provider {
         if self.reports.is_overridden() {
             return true;
         }
-        let due = self
-            .missing()
-            .map(|promised| &promised.receipt.body)
-            .find(|promise| promise.round <= round)
-            .cloned();
-        let Some(promise) = due else {
+        let due = self.missing().find(|(_, _, promised)| *promised <= round);
+        let Some((node, seq, round)) = due else {
             return true;
         };
-        let (node, seq) = (promise.node, promise.seq);
         if self.reports.missed.insert((node, seq)) {
-            let round = promise.round;
             self.notify(Event::MissingCharge { node, seq, round });
         }
         false

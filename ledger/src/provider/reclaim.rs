@@ -4,6 +4,7 @@
 use protocol::message::{Register, RegisterSupplyPoint, Registration, Request, Status};
 use protocol::{ChargerId, GroupId, Hash, IdTag, NodeId, PublicKey, SupplyPointId, UnixMillis};
 
+use super::promises::Shown;
 use super::registry::{GroupEntry, OutletEntry};
 use super::relay::What;
 use super::{LinkId, Provider, disk};
@@ -42,7 +43,10 @@ impl Provider {
         let is_free = !self.registry.has_node(claim) && !self.preview.nodes.contains_key(&claim);
         let promises = &self.reports.promises;
         let mut signed = promises.range((claim, 0)..=(claim, u32::MAX));
-        let is_own = signed.all(|(_, p)| p.profile.verify(key, &self.chain_id).is_ok());
+        let is_own = signed.all(|(_, shown)| {
+            let mut profiles = shown.profiles();
+            profiles.any(|profile| profile.verify(key, &self.chain_id).is_ok())
+        });
         let is_near = claim.0 > 0 && claim.0 <= self.last_node().saturating_add(MAX_AHEAD);
         (is_free && is_own && is_near).then_some(claim)
     }
@@ -51,7 +55,8 @@ impl Provider {
         let in_chain = self.preview.groups.last_key_value();
         let in_chain = in_chain.map_or(0, |(group, _)| group.0);
         let promises = self.reports.promises.values();
-        let promised = promises.map(|p| p.profile.body.payer.0).max();
+        let profiles = promises.flat_map(Shown::profiles);
+        let promised = profiles.map(|profile| profile.body.payer.0).max();
         let known = self.registry.last_group().max(in_chain);
         known.max(promised.unwrap_or(0))
     }
@@ -86,7 +91,8 @@ impl Provider {
         let in_chain = self.preview.supply_points.last_key_value();
         let in_chain = in_chain.map_or(0, |(outlet, _)| outlet.0);
         let promises = self.reports.promises.values();
-        let promised = promises.map(|p| p.profile.body.supply_point.0).max();
+        let profiles = promises.flat_map(Shown::profiles);
+        let promised = profiles.map(|profile| profile.body.supply_point.0).max();
         let known = self.registry.last_supply_point().max(in_chain);
         let last = known.max(promised.unwrap_or(0));
         let is_free = |outlet: &SupplyPointId| {

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::message::{GetBlocks, Report, Request};
 use protocol::{Hash, NodeId, PublicKey, Signed, UnixMillis, decode};
 
+use super::promises::Shown;
 use super::relay::What;
 use super::{Effect, Event, LinkId, Provider};
 use crate::block::Header;
-use crate::frame::{Frame, Promised};
+use crate::frame::{Frame, Promised, Witnessed};
 
 /// How long it waits for those who are not needed, where more than half have been heard: a gateway
 /// tries again at least once a minute.
@@ -44,7 +45,7 @@ pub(super) struct Reports {
     contradicted: Option<u64>,
     // The link that is asked for blocks.
     asked: Option<LinkId>,
-    pub(super) promises: BTreeMap<(NodeId, u32), Promised>,
+    pub(super) promises: BTreeMap<(NodeId, u32), Shown>,
     // Promises whose want the operator was told of.
     pub(super) missed: BTreeSet<(NodeId, u32)>,
     pub(super) guests: BTreeMap<LinkId, Guest>,
@@ -236,20 +237,21 @@ impl Provider {
         let Some(told) = self.reports.links.get_mut(&link) else {
             return;
         };
-        let promise = &promised.receipt.body;
-        let profile = &promised.profile;
+        let Witnessed {
+            profile, receipt, ..
+        } = &promised.witnessed;
+        let promise = &receipt.body;
         let key = (profile.body.node, profile.body.seq);
         let is_ours = (promise.node, promise.seq) == key
             && promise.profile == profile.hash()
-            && promised
-                .receipt
-                .verify(&self.key.public(), &self.chain_id)
-                .is_ok();
+            && receipt.verify(&self.key.public(), &self.chain_id).is_ok();
         if !is_ours {
             return;
         }
-        told.shown.insert(promise.profile);
-        self.note_promise(key, promised);
+        // One node has one word on it.
+        if told.shown.insert(promise.profile) {
+            self.note_promise(key, promised);
+        }
         self.check_complete(now, link);
     }
 

@@ -133,9 +133,7 @@ impl Provider {
             }
             self.persist(disk::forget_received(&received));
             let promised = Promised {
-                profile: received.profile,
-                receipt: received.receipt,
-                grant: Some(received.grant),
+                witnessed: received.witnessed(),
                 detail: Vec::new(),
             };
             self.note_promise(key, promised);

@@ -40,6 +40,7 @@ impl Received {
         Witnessed {
             profile: self.profile.clone(),
             receipt: self.receipt.clone(),
+            grant: self.grant.clone(),
         }
     }
 }

@@ -335,6 +335,20 @@ impl Network {
         panic!("no answer to a join");
     }
 
+    /// Nodes show promises with grants that nobody signed.
+    pub fn spoil_promises(&mut self) {
+        self.spoil = Some(Box::new(|frame| {
+            if let Frame::Promised(promised) = &mut *frame {
+                promised.witnessed.grant.signature.0[0] ^= 1;
+            }
+            true
+        }));
+    }
+
+    pub fn spoil_nothing(&mut self) {
+        self.spoil = None;
+    }
+
     /// No group block reaches the provider.
     /// One group's group blocks never reach the provider.
     pub fn drop_group_blocks_of(&mut self, group: &str) {

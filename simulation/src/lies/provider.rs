@@ -207,7 +207,11 @@ impl World {
         let chain_id = self.scenario.genesis.chain_id();
         let receipt = Signed::new(receipt, &provider_key(), &chain_id);
         self.provider_sends(link, Frame::Receipt(receipt.clone()));
-        let witnessed = Witnessed { profile, receipt };
+        let witnessed = Witnessed {
+            profile,
+            receipt,
+            grant: submission.grant.clone(),
+        };
         for link in self.links_of_branch(0) {
             self.provider_sends(link, Frame::Witness(witnessed.clone()));
         }
