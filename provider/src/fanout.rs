@@ -208,6 +208,12 @@ fn tell(event: &Event) {
         Event::Convicted { node, offence } => {
             tracing::warn!(%node, %offence, "evidence is in the chain");
         }
+        Event::ProfilePutOff { node, seq, reason } => tracing::warn!(
+            %node,
+            seq,
+            reason,
+            "charge put off until its enrolment is here again"
+        ),
         Event::ProfileRefused { node, seq, reason } => {
             tracing::warn!(%node, seq, reason, "charge refused");
         }

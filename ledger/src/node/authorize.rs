@@ -112,6 +112,17 @@ impl Node {
         let outlets = outlets.map(|outlet| Pending::Outlet(outlet.name.clone()));
         let all = chargers.map(Pending::Register).chain(outlets);
         self.unconfirmed = all.collect();
+        // A restart does not end it.
+        if !self.unconfirmed.is_empty() {
+            self.persist(disk::are_unconfirmed(true));
+        }
+    }
+
+    /// The provider has it.
+    pub(super) fn confirmed(&mut self, pending: &Pending) {
+        if self.unconfirmed.remove(pending) && self.unconfirmed.is_empty() {
+            self.persist(disk::are_unconfirmed(false));
+        }
     }
 
     fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
@@ -207,7 +218,7 @@ impl Node {
             salt: registration.salt,
         };
         let is_parent = Some(known.parent) == self.id;
-        self.unconfirmed.remove(&Pending::Register(id_tag.clone()));
+        self.confirmed(&Pending::Register(id_tag.clone()));
         self.persist(disk::charger(id_tag, &known));
         self.known.chargers.insert(id_tag.clone(), known);
         self.known.told.remove(id_tag);

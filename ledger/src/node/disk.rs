@@ -35,6 +35,8 @@ pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
 const GROUP_BLOCKS: Table = Table("group_blocks");
+/// Enrolment numbers that the node had before, each with its last profile.
+const NUMBERS: Table = Table("numbers");
 /// Invalid blocks by their hash.
 const PROOFS: Table = Table("proofs");
 /// Evidence files against the provider by the height of the block that they are about.
@@ -45,6 +47,7 @@ const ID_KEY: &[u8] = b"id";
 const VOTE_KEY: &[u8] = b"vote";
 const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
 const LAST_PROFILE_KEY: &[u8] = b"last_profile";
+const UNCONFIRMED_KEY: &[u8] = b"unconfirmed";
 const STOPPED_KEY: &[u8] = b"stopped";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
@@ -85,6 +88,15 @@ pub(super) fn keeps_blocks() -> Write {
 /// Number and hash of the newest profile that has left the outbox of a node without blocks.
 pub(super) fn last_profile(last: &(u32, Hash)) -> Write {
     Write::put(NODE, LAST_PROFILE_KEY, last)
+}
+
+/// Whether a restored provider may have lost what is registered.
+pub(super) fn are_unconfirmed(are: bool) -> Write {
+    Write::put(NODE, UNCONFIRMED_KEY, &are)
+}
+
+pub(super) fn number(node: NodeId, last: (u32, Hash)) -> Write {
+    Write::put(NUMBERS, node.0.to_be_bytes(), &(node, last))
 }
 
 pub(super) fn register(supply_point: SupplyPointId, register: EnergyWh) -> Write {
@@ -247,9 +259,16 @@ impl Node {
             signed_last: store
                 .get(NODE, LAST_PROFILE_KEY)?
                 .unwrap_or((0, Hash::ZERO)),
+            numbers: store
+                .all::<(NodeId, (u32, Hash))>(NUMBERS)?
+                .into_iter()
+                .collect(),
             now: UnixMillis(0),
             steps: VecDeque::new(),
         };
+        if store.get(NODE, UNCONFIRMED_KEY)?.unwrap_or(false) {
+            node.repeat_registrations();
+        }
         node.watch_own_receipts();
         node.find_charges_in_chain();
         Ok(node)

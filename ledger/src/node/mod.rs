@@ -265,6 +265,8 @@ pub struct Node {
     provider_last: (u32, Hash),
     // The same of the newest one that this node signed, where neither outbox nor blocks tell it.
     signed_last: (u32, Hash),
+    // The same under enrolment numbers that it had before.
+    numbers: BTreeMap<NodeId, (u32, Hash)>,
     now: UnixMillis,
     steps: VecDeque<Step<Effect>>,
 }
@@ -422,7 +424,7 @@ impl Node {
                 let pending = Pending::Outlet(asked.outlet.clone());
                 self.called(pending.clone(), ack.is_some());
                 if let Some(ack) = ack {
-                    self.unconfirmed.remove(&pending);
+                    self.confirmed(&pending);
                     self.persist(disk::outlet(&asked.outlet, ack.supply_point));
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }

@@ -81,15 +81,19 @@ impl Node {
     /// The provider says which node this is. Where it gives another number than before, it has lost
     /// the first: what was signed under that is in no chain and never will be, and is held.
     pub(super) fn take_number(&mut self, id: NodeId) {
+        if self.id == Some(id) {
+            return;
+        }
+        let last = self.own_last_profile();
         let before = self.id.replace(id);
-        if before == Some(id) {
-            return;
-        }
         self.persist(disk::node(id));
-        if before.is_none() {
+        let Some(before) = before else {
             return;
-        }
-        self.signed_last = (0, Hash::ZERO);
+        };
+        // Whoever gives the first number back later does not make this node use one twice.
+        self.numbers.insert(before, last);
+        self.persist(disk::number(before, last));
+        self.signed_last = self.numbers.get(&id).copied().unwrap_or((0, Hash::ZERO));
         self.persist(disk::last_profile(&self.signed_last));
         for number in self.outbox.signed() {
             let reason = "the provider has lost this gateway's number and gave it another; compare \
@@ -111,6 +115,8 @@ impl Node {
     /// The provider has heard enough to go on.
     pub(super) fn resume(&mut self, now: UnixMillis, last: (u32, Hash), tip: u64) {
         if self.is_linked {
+            // What failed has failed because the provider listened.
+            self.deferred.clear();
             self.repeat_registrations();
             self.take_up(now, last, tip);
         }

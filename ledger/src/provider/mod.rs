@@ -253,6 +253,16 @@ pub enum Event {
         /// Of what.
         offence: Offence,
     },
+    /// A charge rests on an enrolment that nobody knows here: it may have been lost with an older
+    /// store, and is asked for again until whoever it is has registered once more.
+    ProfilePutOff {
+        /// The node.
+        node: NodeId,
+        /// The profile's number.
+        seq: u32,
+        /// What is unknown.
+        reason: String,
+    },
     /// A node submitted what breaks the rules.
     ProfileRefused {
         /// The node.

@@ -128,7 +128,7 @@ impl Provider {
         let Some((node, seq, round)) = due else {
             return true;
         };
-        if self.reports.missed.insert((node, seq)) {
+        if self.reports.told_of.insert((node, seq)) {
             self.notify(Event::MissingCharge { node, seq, round });
         }
         false

@@ -2,12 +2,17 @@
 //! lacks the names of whoever came later, and learns them when nodes register again.
 
 use protocol::message::{Register, RegisterSupplyPoint, Registration, Request, Status};
-use protocol::{ChargerId, GroupId, Hash, IdTag, NodeId, PublicKey, SupplyPointId, UnixMillis};
+use protocol::{
+    ChargeProfile, ChargerId, GroupId, Hash, IdTag, NodeId, PublicKey, SupplyPointId, UnixMillis,
+};
 
 use super::promises::Shown;
 use super::registry::{GroupEntry, OutletEntry};
 use super::relay::What;
-use super::{LinkId, Provider, disk};
+use super::{Event, LinkId, Provider, disk};
+
+/// After how long a charge that was put off is asked for again.
+const PUT_OFF_MS: u64 = 5_000;
 
 /// How far above the highest known number a node may claim one that it was given and that is lost.
 const MAX_AHEAD: u32 = 1_000;
@@ -115,6 +120,39 @@ impl Provider {
     pub(super) fn lacks_name_of(&self, node: NodeId) -> bool {
         let mut groups = self.preview.votes_of(node);
         groups.any(|group| self.registry.group_id(group).is_none())
+    }
+
+    /// Whether a charge rests on an enrolment that this provider may have lost: it is unknown, and
+    /// whoever it is registers again.
+    pub(super) fn may_be_lost(&self, profile: &ChargeProfile) -> bool {
+        let is_enrolled = self.preview.groups.contains_key(&profile.payer)
+            && self.preview.chargers.contains_key(&profile.charger)
+            && self
+                .preview
+                .supply_points
+                .contains_key(&profile.supply_point);
+        !is_enrolled && !self.reports.is_new()
+    }
+
+    /// Has the node send a charge again in a while.
+    pub(super) fn put_off(&mut self, now: UnixMillis, key: (NodeId, u32), reason: String) {
+        let (node, seq) = key;
+        let at = now.plus_ms(PUT_OFF_MS);
+        self.reports.put_off.entry(node).or_insert(at);
+        if self.reports.told_of.insert(key) {
+            self.notify(Event::ProfilePutOff { node, seq, reason });
+        }
+    }
+
+    /// Asks nodes for the charges that were put off.
+    pub(super) fn ask_again(&mut self, now: UnixMillis) {
+        let due = self.reports.put_off.iter().filter(|(_, at)| **at <= now);
+        for node in due.map(|(node, _)| *node).collect::<Vec<_>>() {
+            self.reports.put_off.remove(&node);
+            if let Some(link) = self.links.of(node) {
+                self.send_resume(link, node);
+            }
+        }
     }
 
     /// Gives the groups that tokens name their numbers.

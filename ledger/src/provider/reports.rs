@@ -46,8 +46,10 @@ pub(super) struct Reports {
     // The link that is asked for blocks.
     asked: Option<LinkId>,
     pub(super) promises: BTreeMap<(NodeId, u32), Shown>,
-    // Promises whose want the operator was told of.
-    pub(super) missed: BTreeSet<(NodeId, u32)>,
+    // When nodes are asked for charges that were put off.
+    pub(super) put_off: BTreeMap<NodeId, UnixMillis>,
+    // Charges that the operator was told of.
+    pub(super) told_of: BTreeSet<(NodeId, u32)>,
     pub(super) guests: BTreeMap<LinkId, Guest>,
 }
 
@@ -115,6 +117,10 @@ impl Reports {
             is_open: is_new,
             ..Self::default()
         }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Whether anything may be promised or sealed.
@@ -336,18 +342,19 @@ impl Provider {
         self.admit_guests();
         self.redeem(now);
         for (link, node) in self.links.iter().collect::<Vec<_>>() {
-            let (last_seq, last_profile) = self.last_of(node);
-            let tip = self.state.height;
-            self.send(
-                link,
-                Frame::Resume {
-                    last_seq,
-                    last_profile,
-                    tip,
-                },
-            );
-            self.resend(node);
+            self.send_resume(link, node);
         }
+    }
+
+    pub(super) fn send_resume(&mut self, link: LinkId, node: NodeId) {
+        let (last_seq, last_profile) = self.last_of(node);
+        let resume = Frame::Resume {
+            last_seq,
+            last_profile,
+            tip: self.state.height,
+        };
+        self.send(link, resume);
+        self.resend(node);
     }
 
     /// Asks a node for the blocks that are not here.

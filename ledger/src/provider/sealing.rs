@@ -19,6 +19,7 @@ impl Provider {
     /// Seals every round that is over.
     pub(super) fn tick(&mut self, now: UnixMillis) {
         self.settle_reports(now);
+        self.ask_again(now);
         while self.reports.go_on()
             && let Some(round) = self.due(now)
             && self.keeps_promises(round)

@@ -136,6 +136,7 @@ impl World {
     pub(super) fn arrives_at_gateway(&mut self, id: LinkId, input: node::Input) {
         if let Some(index) = self.wire(id).map(|link| link.gateway) {
             self.see_input(index, &input);
+            self.note_out(&input);
             self.post_gateway(index, Item::input(input));
         }
     }

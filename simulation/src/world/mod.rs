@@ -2,6 +2,7 @@
 
 mod faults;
 mod gateway;
+mod known;
 mod links;
 mod people;
 mod provider;
@@ -24,6 +25,7 @@ use crate::random::Random;
 use crate::scenario::{Scenario, provider_key, site_key};
 use crate::tally::Tally;
 use crate::trace::Trace;
+use known::Known;
 use links::Link;
 pub(crate) use people::{People, Phase, charge_id};
 use weather::Weather;
@@ -126,6 +128,9 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) liar: ProviderMemory,
     pub(crate) random: Random,
+    pub(crate) known: Known,
+    // The provider's store as it was when it was backed up last.
+    backup: Option<Store>,
     weather: Weather,
     links: BTreeMap<LinkId, Link>,
     queue: Queue<Event>,
@@ -158,6 +163,8 @@ impl World {
             trace,
             liar: ProviderMemory::new(&scenario, seed),
             random: Random::new(seed, 1),
+            known: Known::default(),
+            backup: None,
             weather: Weather::default(),
             links: BTreeMap::new(),
             queue: Queue::new(),
@@ -313,6 +320,9 @@ impl World {
     fn look(&mut self) {
         let deadline = self.scenario.heals_at + self.scenario.patience_ms() + self.ahead_ms;
         let unmet = crate::check::unmet(self);
+        if unmet.is_some() {
+            self.operate();
+        }
         match unmet {
             None => self.finish(),
             Some(unmet) if self.now >= deadline => self.checks.violated("liveness", &unmet),
@@ -352,6 +362,11 @@ impl World {
         let life = process.life;
         self.note(who, || format!("starts, life {life}"));
         self.queue.push(self.now, Event::Tick(who, life));
+        self.forget_told();
+        if self.scenario.provider_lie.is_some() {
+            // Who lies does not listen.
+            self.post_provider(branch, rules::Input::SealWithoutReports);
+        }
     }
 
     fn start_gateway(&mut self, index: usize) {
