@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ledger::node::{Charge, Stage};
 use ledger::provider::stored_blocks;
 use ledger::{Block, Node, Provider, State};
-use protocol::{Genesis, IdTag, NodeId, PublicKey};
+use protocol::{Genesis, IdTag, NodeId, PublicKey, SignedProfile};
 
 use crate::lies::{CrowdLie, GatewayLie};
 use crate::world::{Gateway, Phase, World, charge_id};
@@ -95,7 +95,9 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
     let waiting = node.charges().find(|charge| match &charge.stage {
         Stage::Held { .. } => false,
         Stage::Measured => !is_excused(world, node, charge),
-        Stage::Signed { receipt: None, .. } => true,
+        // Its receipt got lost; that it is in the chain it is told by a proof.
+        Stage::Signed { profile, .. } if is_sealed(state, profile) => is_final_due,
+        Stage::Signed { receipt: None, .. } => !is_lost_with_its_charger(world, node),
         Stage::Signed { .. } => is_final_due,
     });
     waiting.map(|charge| {
@@ -121,6 +123,20 @@ fn is_excused(world: &World, node: &Node, charge: &Charge) -> bool {
     });
     let mut tags = before.map(|other| &other.measured.id_tag);
     tags.any(|id_tag| is_orphaned(world, id_tag))
+}
+
+fn is_sealed(state: &State, profile: &SignedProfile) -> bool {
+    let account = state.nodes.get(&profile.body.node);
+    account.is_some_and(|account| profile.body.seq <= account.last_seq)
+}
+
+/// Whether a charge that was signed has lost its charger: the provider's disk was lost before that
+/// was in a block, and its home is gone. It stops those behind it, which have later numbers.
+fn is_lost_with_its_charger(world: &World, node: &Node) -> bool {
+    let mut open = node
+        .charges()
+        .filter(|charge| matches!(charge.stage, Stage::Signed { receipt: None, .. }));
+    world.known.was_restored && open.any(|charge| is_orphaned(world, &charge.measured.id_tag))
 }
 
 /// Whether an idTag's home or its group's parent is gone or lies.

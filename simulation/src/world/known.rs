@@ -131,13 +131,15 @@ impl World {
                 &words,
             );
         }
-        if self.known.out.contradicted_by(before, block).is_some() && !self.checks.is_excused() {
-            self.tally.count(match self.known.is_overridden {
-                true => "restored provider contradicts itself: its operator let it",
-                false => "restored provider contradicts itself: nobody who knew has come",
+        let out = self.known.out.contradicted_by(before, block);
+        if let Some(what) = out.filter(|_| !self.checks.is_excused()) {
+            self.tally.count(match (self.known.is_overridden, what) {
+                (true, _) => "restored provider contradicts itself: its operator let it",
+                (_, "a header") => "restored provider contradicts a header it was not told of",
+                _ => "restored provider contradicts a receipt it was not told of",
             });
             self.note(Who::Provider(0), || {
-                "contradicts what it has forgotten, and nobody has told it".to_owned()
+                format!("contradicts {what} that its disk has lost and nobody has told it of")
             });
             self.checks.excuse_provider();
         }
