@@ -184,6 +184,7 @@ fn promised(round: u64) -> Witnessed {
     Witnessed {
         profile,
         receipt: sign(0, receipt),
+        grant: chain().grant().clone(),
     }
 }
 

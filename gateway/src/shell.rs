@@ -1,6 +1,7 @@
 //! Between the node's rules and the world: carries out what the engine's machine wants.
 
-use ledger::node::{Effect, Event, Input, Node, ToNeighbour};
+use ledger::Frame;
+use ledger::node::{Effect, Event, Input, Node, ToNeighbour, stored_blocks};
 use ledger::store::{Store, Surroundings};
 use ledger::tariff::in_words;
 use protocol::UnixMillis;
@@ -38,12 +39,13 @@ impl Surroundings<Node> for Shell {
         }
     }
 
-    fn carry_out(&mut self, _: &Store, effect: Effect) {
+    fn carry_out(&mut self, store: &Store, effect: Effect) {
         match effect {
             Effect::Send(frame) => self.queue(Outgoing::Frame(frame)),
             Effect::Call(request) => self.queue(Outgoing::Call(request)),
             Effect::Reply { call, response } => self.queue(Outgoing::Reply { call, response }),
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
+            Effect::SendBlocks { from, count } => self.give_blocks(store, from, count),
             Effect::Notify(event) => self.notify(event),
             Effect::Neighbour(wanted) => {
                 // What does not fit is lost, as on a lost link: the next round asks again.
@@ -63,6 +65,17 @@ impl Shell {
     fn queue(&self, outgoing: Outgoing) {
         if self.uplink.try_send(outgoing).is_err() {
             tracing::warn!("the provider is too slow; the link begins anew");
+        }
+    }
+
+    /// The provider has lost these blocks: few at a time, so that nothing waits for them long.
+    fn give_blocks(&self, store: &Store, from: u64, count: u64) {
+        let give = |block| {
+            let frame = Box::new(Frame::Block(Box::new(block)));
+            self.queue(Outgoing::Frame(frame));
+        };
+        if let Err(error) = stored_blocks(store, from, count, give) {
+            tracing::error!(%error, from, "cannot read the blocks that the provider asks for");
         }
     }
 

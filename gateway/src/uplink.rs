@@ -7,12 +7,12 @@ use ledger::node::{Input, Node};
 use ledger::store::Engine;
 use protocol::link::{self, BinaryFrames, CallFailure, Event, IncomingCall, Link, LinkOptions};
 use protocol::message::{
-    Hello, HelloAck, Join, JoinAck, MessageError, Request, Response, SUBPROTOCOL, from_json,
+    Hello, HelloAck, Join, JoinAck, MessageError, Report, Request, Response, SUBPROTOCOL, from_json,
 };
 use protocol::rpc::{CallError, CallErrorCode, Json};
 use protocol::{Challenge, Domain, Genesis, KeyPair, PublicKey, canonical, decode};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, ClockOff};
 use crate::config::ProviderConfig;
@@ -197,8 +197,21 @@ impl Uplink {
         let join = Join {
             signature: challenge.sign(Domain::NodeHello, &self.key, &chain_id, &provider),
             token: self.config.enrolment_token.clone(),
+            report: self.report().await,
         };
         call(link, "Join", &join).await
+    }
+
+    /// What the node knows of the chain.
+    async fn report(&self) -> Report {
+        let (sender, seen) = oneshot::channel();
+        let look = move |node: &Node, _: &_| {
+            // Whoever asked may have gone away.
+            let _ = sender.send(node.report());
+        };
+        // An engine that has stopped ends the process.
+        let _ = self.engine.look(look);
+        seen.await.unwrap_or_default()
     }
 
     /// Carries frames and calls until the link is lost.

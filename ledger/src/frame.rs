@@ -42,7 +42,24 @@ pub enum Frame {
     /// charges.
     Proof(Vec<u8>),
     /// Node to provider: the voters picked one of its two stories.
-    Resume(Vec<Signed<Resume>>),
+    Picked(Vec<Signed<Resume>>),
+    /// Node to provider: a promise of the provider's that a restored provider may have lost.
+    Promised(Promised),
+    /// Node to provider: it has shown all it was promised.
+    Reported {
+        /// How many promises it has shown on this link.
+        promises: u32,
+    },
+    /// Provider to node: it has heard enough; what it left unanswered until now is to be sent once
+    /// more.
+    Resume {
+        /// As in [`JoinAck`](protocol::message::JoinAck).
+        last_seq: u32,
+        /// The same.
+        last_profile: Hash,
+        /// The same.
+        tip: u64,
+    },
 }
 
 /// A charge as its node submits it.
@@ -56,13 +73,25 @@ pub struct Submission {
     pub detail: Vec<u8>,
 }
 
-/// A charge and the provider's promise about it.
+/// A charge, the provider's promise about it, and what it takes to keep that: whoever witnesses it
+/// can bring it back to a provider that has lost it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Witnessed {
     /// The charge.
     pub profile: SignedProfile,
     /// The promise.
     pub receipt: SignedReceipt,
+    /// The grant it rests on.
+    pub grant: SignedGrant,
+}
+
+/// A promise that is shown to the provider.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Promised {
+    /// The promise.
+    pub witnessed: Witnessed,
+    /// What the profile's detail hash covers; empty from a witness, who does not know it.
+    pub detail: Vec<u8>,
 }
 
 /// A group block with what it is over.

@@ -286,6 +286,7 @@ fn a_link_to_another_chain_changes_nothing() {
         last_seq: 40,
         last_profile: protocol::Hash::ZERO,
         tip: 40,
+        wants_report: false,
     };
     net.cut_link("household");
     net.node_gets(0, node::Input::LinkUp { genesis, ack });

@@ -11,10 +11,10 @@ use ledger::node::{Decision, Event, Input, Said, stored_evidence};
 use ledger::seal::seal;
 use ledger::store::{Machine, Step};
 use protocol::message::{
-    Authorize, FileBytes, GetNeighbours, GetNeighboursAck, OfferEvidence, OfferEvidenceAck,
-    Register, Request, Response, Status,
+    Authorize, GetNeighbours, GetNeighboursAck, OfferEvidence, OfferEvidenceAck, Register, Request,
+    Response, Status,
 };
-use protocol::{ChargerId, KeyPair, Neighbour, NodeId, PublicKey, Signed};
+use protocol::{ChargerId, HexBytes, KeyPair, Neighbour, NodeId, PublicKey, Signed};
 use support::{Network, address, provider_key, site, tag, wh};
 
 /// A household, a fleet and a member of the fleet's, all of which listen.
@@ -199,7 +199,7 @@ fn honest_nodes_stop_nobody_and_evidence_is_given_once() {
 /// Gives a gateway something from a neighbour and takes what it replies.
 fn offer(net: &mut Network, name: &str, from: PublicKey, file: Vec<u8>) -> bool {
     let request = Request::OfferEvidence(OfferEvidence {
-        file: FileBytes(file),
+        file: HexBytes(file),
     });
     match direct(net, name, from, request) {
         Some(Response::OfferEvidence(OfferEvidenceAck { is_proven })) => is_proven,
@@ -392,6 +392,7 @@ fn a_parent_known_from_its_first_answer_is_asked_directly_for_a_visitor() {
         id_tag: tag("FLEET-1"),
         group_id: None,
         is_home: false,
+        group: None,
     });
     let Some(Response::Register(ack)) = net.ask("household", asked) else {
         panic!("it is registered");

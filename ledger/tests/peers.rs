@@ -129,6 +129,7 @@ fn a_frame_of_the_wrong_direction_changes_nothing() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile.clone(),
         receipt: receipt.clone(),
+        grant: submission.grant.clone(),
     };
     let refused = Frame::Refused {
         seq: 1,
@@ -169,6 +170,7 @@ fn a_promise_for_the_end_of_time_does_not_stop_a_node() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile,
         receipt,
+        grant: submission.grant,
     };
     send_to_node(&mut net, "household", Frame::Witness(witnessed));
     net.run_rounds(3);
@@ -266,6 +268,7 @@ fn a_witnessed_charge_that_is_not_in_its_rounds_block_stops_the_votes() {
     let witnessed = ledger::frame::Witnessed {
         profile: submission.profile,
         receipt: Signed::new(receipt, &provider_key(), &other.genesis.chain_id()),
+        grant: submission.grant,
     };
     send_to_node(&mut net, "fleet", Frame::Witness(witnessed));
     net.charge_at("household", "yard", "HOME-1", wh(7_000));
@@ -342,6 +345,7 @@ fn an_outlets_owner_cannot_squat_the_group_of_a_nodes_own_chargers() {
         outlet: "trap".to_owned(),
         owner: tag("UNGROUPED/3"),
         meter: "none".to_owned(),
+        supply_point: None,
     });
     net.ask("fleet", squat).expect("an outlet");
     let mut alone = site("ALONE", &[], &["drive"]);
@@ -398,6 +402,7 @@ fn a_token_enrols_one_key_and_a_groups_name_cannot_be_squatted() {
         id_tag: tag("THIEF"),
         group_id: Some(tag("TOWNHALL")),
         is_home: true,
+        group: None,
     });
     let Some(Response::Register(ack)) = net.ask("household", claim) else {
         panic!("no answer");
@@ -498,5 +503,6 @@ fn register(id_tag: &str) -> Request {
         id_tag: tag(id_tag),
         group_id: None,
         is_home: false,
+        group: None,
     })
 }

@@ -189,11 +189,12 @@ fn receipted(net: &Network) -> Vec<Witnessed> {
     let promised = charges.map(|charge| match &charge.stage {
         Stage::Signed {
             profile,
+            grant,
             receipt: Some(receipt),
-            ..
         } => Witnessed {
             profile: (**profile).clone(),
             receipt: (**receipt).clone(),
+            grant: (**grant).clone(),
         },
         other => panic!("it has a receipt, not {other:?}"),
     });
@@ -389,7 +390,9 @@ fn a_node_that_sees_a_promise_broken_keeps_proof_and_stays_stopped() {
     let mut net = Network::new();
     net.charge("household", "HOME-1", wh(1_000));
     let chain_id = net.genesis.chain_id();
-    let mut profile = promised(&mut Network::new()).profile;
+    let Witnessed {
+        mut profile, grant, ..
+    } = promised(&mut Network::new());
     profile.body.seq = 7;
     let receipt = Receipt {
         profile: profile.hash(),
@@ -400,6 +403,7 @@ fn a_node_that_sees_a_promise_broken_keeps_proof_and_stays_stopped() {
     let promised = Witnessed {
         profile,
         receipt: Signed::new(receipt, &provider_key(), &chain_id),
+        grant,
     };
     let fleet = net.index("fleet");
     let frame = Box::new(Frame::Witness(promised));

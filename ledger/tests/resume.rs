@@ -235,7 +235,7 @@ fn words_for_a_header_that_is_not_in_the_chain_are_not_recorded() {
     let before = net.provider().state().height;
     let index = net.index("fleet");
     let link = net.gateways[index].link.expect("it is linked");
-    let frame = Box::new(Frame::Resume(words));
+    let frame = Box::new(Frame::Picked(words));
     net.provider_gets(provider::Input::Frame { link, frame });
     net.settle();
     net.run_rounds(2);

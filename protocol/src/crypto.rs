@@ -60,6 +60,25 @@ hex_bytes!(
     Signature[64]
 );
 
+/// Canonical bytes of something that is signed, in a JSON message: hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HexBytes(pub Vec<u8>);
+
+impl TryFrom<String> for HexBytes {
+    type Error = hex::FromHexError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        hex::decode(text).map(Self)
+    }
+}
+
+impl From<HexBytes> for String {
+    fn from(bytes: HexBytes) -> Self {
+        hex::encode(bytes.0)
+    }
+}
+
 impl Hash {
     /// Thirty-two zero bytes: "nothing before this".
     pub const ZERO: Self = Self([0; 32]);

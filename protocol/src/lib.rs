@@ -17,7 +17,7 @@ pub mod signed;
 pub mod time;
 pub mod units;
 
-pub use crypto::{Domain, Hash, KeyPair, PublicKey, Signature, SignatureError, Verifier};
+pub use crypto::{Domain, Hash, HexBytes, KeyPair, PublicKey, Signature, SignatureError, Verifier};
 pub use genesis::{Challenge, Genesis};
 pub use ids::{
     ChargerId, GrantId, GroupId, IdTag, IdTagError, NodeId, Salt, SupplyPointId, TariffId,

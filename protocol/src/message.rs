@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::crypto::{Hash, PublicKey, Signature};
+use crate::crypto::{Hash, HexBytes, PublicKey, Signature};
 use crate::genesis::Genesis;
 use crate::ids::{ChargerId, GroupId, IdTag, NodeId, Salt, SupplyPointId};
 use crate::neighbour::{Neighbour, NodeAddress, SignedEnrolment};
@@ -47,6 +47,23 @@ pub struct Join {
     /// The one-time enrolment token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// What the node knows of the chain.
+    #[serde(default)]
+    pub report: Report,
+}
+
+/// What a node knows of the chain, for a provider that may have been restored from a backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Report {
+    /// The enrolment number that it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// Whether it has every block up to its newest header, and gives them to who asks.
+    pub keeps_blocks: bool,
+    /// Its newest header, signed by the provider; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<HexBytes>,
 }
 
 /// Answer to [`Join`].
@@ -63,6 +80,10 @@ pub struct JoinAck {
     pub last_profile: Hash,
     /// Height of the newest block.
     pub tip: u64,
+    /// The provider has not heard yet, since it started, what the node was promised: it is told
+    /// before anything else.
+    #[serde(default)]
+    pub wants_report: bool,
 }
 
 /// What happened to a request for a charger. OCPP 1.6's AuthorizationStatus, and `Pending`.
@@ -97,6 +118,9 @@ pub struct Register {
     pub group_id: Option<IdTag>,
     /// Whether the node is the charger's home: without a group, it then pays for itself.
     pub is_home: bool,
+    /// The number that the node knows its group by: a provider that has lost it gives it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
 }
 
 /// Answer to [`Register`].
@@ -213,6 +237,9 @@ pub struct RegisterSupplyPoint {
     pub owner: IdTag,
     /// Model and serial number of its meter.
     pub meter: String,
+    /// The number that the node knows it by: a provider that has lost it gives it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supply_point: Option<SupplyPointId>,
 }
 
 /// Answer to [`RegisterSupplyPoint`].
@@ -336,7 +363,7 @@ pub struct GetNeighboursAck {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OfferEvidence {
     /// An evidence file.
-    pub file: FileBytes,
+    pub file: HexBytes,
 }
 
 /// Answer to [`OfferEvidence`].
@@ -345,25 +372,6 @@ pub struct OfferEvidence {
 pub struct OfferEvidenceAck {
     /// Whether it convicts the provider of both.
     pub is_proven: bool,
-}
-
-/// A small file's bytes, in JSON as hexadecimal text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct FileBytes(pub Vec<u8>);
-
-impl TryFrom<String> for FileBytes {
-    type Error = hex::FromHexError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Ok(Self(hex::decode(text)?))
-    }
-}
-
-impl From<FileBytes> for String {
-    fn from(bytes: FileBytes) -> Self {
-        hex::encode(bytes.0)
-    }
 }
 
 /// The bill of a group. Provider to the group's parent.
@@ -577,6 +585,7 @@ mod tests {
             id_tag: IdTag::parse("fleet-1").expect("printable"),
             group_id: None,
             is_home: false,
+            group: None,
         });
         let text = r#"{"idTag":"FLEET-1","isHome":false}"#;
         assert_eq!(call.payload().to_string(), text);

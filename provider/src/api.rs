@@ -35,7 +35,30 @@ pub(crate) struct Chain {
     pub(crate) state_root: Hash,
     /// Voters in the chain; with one or two of them finality is self-attested.
     pub(crate) voters: u64,
+    pub(crate) sealing: Sealing,
 }
+
+/// Whether the provider goes on, and what it waits for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Sealing {
+    pub(crate) goes_on: bool,
+    /// Voters that count since it started, and those of them that have told what they know.
+    pub(crate) voters: u64,
+    pub(crate) heard: u64,
+    /// The highest header that a gateway has shown and whose block is not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) behind: Option<u64>,
+    /// A height for which the provider has signed two headers: it is convicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) two_headers: Option<u64>,
+    /// Charges that it has promised and that are not here yet.
+    pub(crate) missing: u64,
+}
+
+/// Answer to `POST /v1/seal-without-reports`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Overridden {}
 
 /// `GET /v1/bills/{group}`: a group's bill.
 #[derive(Debug, Serialize, Deserialize)]

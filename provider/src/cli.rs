@@ -11,7 +11,7 @@ use ledger::store::Watch;
 use protocol::IdTag;
 use serde::Serialize;
 
-use crate::api::Chain;
+use crate::api::{Chain, Sealing};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Error;
@@ -48,6 +48,21 @@ enum Command {
     /// Shows who is convicted of what.
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Has a running provider seal although too few gateways have told it what they know.
+    ///
+    /// A provider that was started promises and seals nothing before more than half of its voters have
+    /// told what they know of the chain. Its state directory may be an older copy: it would sign a
+    /// second header for a block that they have, or a second receipt for a charge. That convicts it, every
+    /// gateway that sees it stops for good, and nothing undoes it. Use this only where the state directory
+    /// is the newest there ever was, or where the gateways that are away will never come back.
+    #[command(verbatim_doc_comment)]
+    SealWithoutReports {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Says that the state directory is no older copy, or that its gateways are gone for good.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -170,6 +185,14 @@ fn execute(command: Command, watch: Arc<dyn Watch>) -> Result<(), Error> {
             show(json, &found, lines);
             Ok(())
         }
+        Command::SealWithoutReports { config, yes } => {
+            if !yes {
+                return Err(Error::Unconfirmed);
+            }
+            client(&config.config)?.seal_without_reports()?;
+            say("it seals without the reports that are missing\n");
+            Ok(())
+        }
         Command::Evidence(EvidenceCommand::List { config, json }) => {
             let found = client(&config.config)?.evidence()?;
             show(json, &found, evidence::lines);
@@ -201,9 +224,34 @@ fn lines(chain: &Chain) -> String {
         ("round", chain.round.to_string()),
         ("state root", chain.state_root.to_string()),
         ("voters", chain.voters.to_string()),
+        ("sealing", in_words(&chain.sealing)),
     ];
     rows.map(|(name, value)| format!("{name:<13} {value}\n"))
         .concat()
+}
+
+fn in_words(sealing: &Sealing) -> String {
+    let Sealing {
+        voters,
+        heard,
+        missing,
+        ..
+    } = sealing;
+    if let Some(height) = sealing.two_headers {
+        return format!(
+            "no: this provider has signed two headers for block {height}; it is convicted"
+        );
+    }
+    if let Some(height) = sealing.behind.filter(|_| !sealing.goes_on) {
+        return format!("no: a gateway knows block {height}, which is not here; it is asked for");
+    }
+    match (sealing.goes_on, *missing) {
+        (false, _) => format!("not yet: {heard} of {voters} voters have told what they know"),
+        (true, 0) => "yes".to_owned(),
+        (true, _) => {
+            format!("waits for {missing} charges that were promised; their gateways have them")
+        }
+    }
 }
 
 /// Prints; a reader that went away (`| head`) is no error.

@@ -65,6 +65,12 @@ pub(crate) enum Error {
         "the provider of {state_dir} is not running; start it with charge-provider run --config FILE"
     )]
     NotRunning { state_dir: PathBuf },
+    #[error(
+        "this convicts the provider if its state directory is an older copy: gateways that see a \
+         second header for a block, or a second receipt for a charge, stop for good; add --yes if \
+         it is none, or if the gateways that are missing are gone for good"
+    )]
+    Unconfirmed,
     #[error("{0}")]
     Refused(String),
     #[error("the provider's answer cannot be read; check that it has the version of this command")]

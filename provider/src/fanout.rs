@@ -180,6 +180,27 @@ fn tell(event: &Event) {
             charges,
             final_height,
         } => tracing::info!(height, round, charges, final_height, "block sealed"),
+        Event::Listening { voters } => tracing::info!(
+            voters,
+            "nothing is promised or sealed before enough gateways have told what they know"
+        ),
+        Event::Resumed { voters, heard } => tracing::info!(voters, heard, "heard enough; going on"),
+        Event::Adopted { height } => {
+            tracing::warn!(
+                height,
+                "this state directory is older than the chain; a gateway gave a block back"
+            );
+        }
+        Event::TwoHeaders { height } => tracing::error!(
+            height,
+            "a gateway shows a second header of this provider's for a block; it is convicted and seals nothing any more. was it started twice, or told to seal without reports?"
+        ),
+        Event::MissingCharge { node, seq, round } => tracing::error!(
+            %node,
+            seq,
+            round,
+            "a charge that was promised for this round is not here; it is not sealed before that charge's gateway is back"
+        ),
         Event::Enrolled { node } => tracing::info!(%node, "node enrolled"),
         Event::GroupBlockRefused { group, reason } => {
             tracing::warn!(%group, reason, "group block refused; its charges are billed all the same");
@@ -187,6 +208,12 @@ fn tell(event: &Event) {
         Event::Convicted { node, offence } => {
             tracing::warn!(%node, %offence, "evidence is in the chain");
         }
+        Event::ProfilePutOff { node, seq, reason } => tracing::warn!(
+            %node,
+            seq,
+            reason,
+            "charge put off until its enrolment is here again"
+        ),
         Event::ProfileRefused { node, seq, reason } => {
             tracing::warn!(%node, seq, reason, "charge refused");
         }

@@ -2,7 +2,7 @@
 //! provider.
 
 use protocol::link::{Connection, Event, IncomingCall, Responder};
-use protocol::message::{Hello, HelloAck, Join, MessageError, from_json};
+use protocol::message::{Hello, HelloAck, Join, MessageError, Report, from_json};
 use protocol::rpc::{CallError, CallErrorCode, to_json};
 use protocol::{Challenge, Domain, Genesis, Hash, KeyPair, PublicKey};
 
@@ -21,6 +21,8 @@ pub(crate) struct Proven {
     pub(crate) key: PublicKey,
     /// SHA-256 of the token it brought.
     pub(crate) token: Option<Hash>,
+    /// What it says it knows of the chain.
+    pub(crate) report: Report,
     pub(crate) join: Responder,
 }
 
@@ -65,6 +67,7 @@ pub(crate) async fn prove(connection: &mut Connection, identity: &Identity) -> O
     Some(Proven {
         key: node,
         token: join.token.map(|token| Hash::of(token.as_bytes())),
+        report: join.report,
         join: responder,
     })
 }

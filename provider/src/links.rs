@@ -164,6 +164,7 @@ async fn join(links: &Arc<Links>, id: LinkId, stream: TcpStream) -> Option<Joine
         link: id,
         key: proven.key,
         token: proven.token,
+        report: proven.report,
     };
     links.engine.input(input).ok()?;
     // The engine's word on Join comes first of all; nothing else is sent to a link before.

@@ -11,14 +11,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ledger::Provider;
-use ledger::provider::Input;
+use ledger::provider::{Input, Standing};
 use ledger::store::Engine;
 use protocol::{Hash, IdTag};
 use tokio::sync::oneshot;
 
-use crate::api::{Chain, NewToken, Refusal, Token};
+use crate::api::{Chain, NewToken, Overridden, Refusal, Sealing, Token};
 use crate::bill::{BillError, gather};
 use crate::evidence::{EvidenceError, list};
+use crate::fanout::now;
 use crate::state_dir::random;
 use crate::store::Blocks;
 
@@ -42,6 +43,7 @@ pub(crate) fn router(operator: Operator) -> Router {
         .route("/v1/bills/{group}", get(bill))
         .route("/v1/chain", get(chain))
         .route("/v1/evidence", get(evidence))
+        .route("/v1/seal-without-reports", post(seal_without_reports))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .layer(from_fn_with_state(Arc::clone(&operator), authorise))
         .with_state(operator)
@@ -125,6 +127,7 @@ async fn chain(State(operator): State<Arc<Operator>>) -> Response {
             round: state.round,
             state_root: state.root(),
             voters: state.groups.len() as u64,
+            sealing: sealing(provider.standing(now())),
         });
     };
     if operator.engine.look(look).is_err() {
@@ -132,6 +135,15 @@ async fn chain(State(operator): State<Arc<Operator>>) -> Response {
     }
     match seen.await {
         Ok(chain) => Json(chain).into_response(),
+        Err(_) => stopping(),
+    }
+}
+
+/// If the store is an older copy of the provider's, this convicts it; see the command of this name.
+async fn seal_without_reports(State(operator): State<Arc<Operator>>) -> Response {
+    tracing::warn!("the operator has it seal without the reports of its gateways");
+    match operator.engine.input(Input::SealWithoutReports) {
+        Ok(()) => Json(Overridden {}).into_response(),
         Err(_) => stopping(),
     }
 }
@@ -145,6 +157,17 @@ async fn evidence(State(operator): State<Arc<Operator>>) -> Response {
         Err(error @ EvidenceError::Store(_)) => {
             refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
         }
+    }
+}
+
+fn sealing(standing: Standing) -> Sealing {
+    Sealing {
+        goes_on: standing.goes_on,
+        voters: standing.voters,
+        heard: standing.heard,
+        behind: standing.behind,
+        two_headers: standing.contradicted,
+        missing: standing.missing,
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn short(hash: &Hash) -> String {
 
 pub(crate) fn describe_frame(frame: &Frame) -> String {
     match frame {
-        Frame::Resume(words) => format!("words of {} voters", words.len()),
+        Frame::Picked(words) => format!("words of {} voters", words.len()),
         Frame::Profile(submission) => {
             let body = &submission.profile.body;
             format!("profile {}/{}, {} Wh", body.node, body.seq, body.energy_wh)
@@ -67,6 +67,17 @@ pub(crate) fn describe_frame(frame: &Frame) -> String {
         }
         Frame::Header(header) => {
             format!("header {} {}", header.body.height, short(&header.hash()))
+        }
+        Frame::Promised(promised) => {
+            let body = &promised.witnessed.receipt.body;
+            format!(
+                "promise of {}/{}, round {}",
+                body.node, body.seq, body.round
+            )
+        }
+        Frame::Reported { promises } => format!("that it has shown {promises} promises"),
+        Frame::Resume { last_seq, tip, .. } => {
+            format!("that it goes on after charge {last_seq}, block {tip}")
         }
         Frame::Proof(bytes) => format!("proof {}", short(&Hash::of(bytes))),
     }

@@ -33,6 +33,10 @@ pub(crate) enum Fault {
     SlowDisk(Who, u64),
     /// A gateway is switched off for good.
     Leave(usize),
+    /// The provider's store is backed up.
+    BackUp,
+    /// The provider's disk is lost; it goes on from the newest backup.
+    Restore,
 }
 
 /// The faults of a run with so many gateways, up to the moment it heals.
@@ -48,6 +52,23 @@ pub(crate) fn plan(random: &mut Random, gateways: usize, heals_at: u64) -> Vec<P
             fault: draw(random, gateways),
         })
         .collect()
+}
+
+/// Backups of a provider that tells the truth, and losses of its disk.
+pub(crate) fn plan_restores(random: &mut Random, heals_at: u64) -> Vec<PlannedFault> {
+    let mut planned = Vec::new();
+    for _ in 0..random.below(10).saturating_sub(6) {
+        let lost = random.between(1_000, heals_at);
+        let backed_up = match random.below(4) {
+            0 => random.below(1_000),
+            1 => lost.saturating_sub(random.below(2_000)),
+            _ => random.below(lost),
+        };
+        for (at, fault) in [(backed_up, Fault::BackUp), (lost, Fault::Restore)] {
+            planned.push(PlannedFault { at, fault });
+        }
+    }
+    planned
 }
 
 fn draw(random: &mut Random, gateways: usize) -> Fault {

@@ -105,8 +105,13 @@ impl Scenario {
         let round_ms = genesis.interval_ms();
         let heals_at = round_ms * random.between(5, 7);
         let charges = charges(&mut random, &sites, round_ms, heals_at);
-        let faults = faults::plan(&mut random, sites.len(), heals_at);
+        let mut faults = faults::plan(&mut random, sites.len(), heals_at);
         let changes = changes::plan(&mut random, &sites, heals_at);
+        if provider_lie.is_none() {
+            // By chance of its own, so that what else a seed stands for stays as it was.
+            let mut chance = Random::new(seed, 3);
+            faults.extend(faults::plan_restores(&mut chance, heals_at));
+        }
         Self {
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),
             has_stranger: cast != Cast::Honest && random.chance(15),

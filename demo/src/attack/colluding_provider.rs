@@ -200,6 +200,7 @@ impl ColludingProvider {
             last_seq: account.last_seq,
             last_profile: account.last_profile,
             tip: state.height,
+            wants_report: false,
         })
     }
 }

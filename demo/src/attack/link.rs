@@ -5,7 +5,7 @@ use std::io::Read as _;
 use anyhow::Context;
 use ledger::frame::MAX_FRAME_BYTES;
 use protocol::link::{self, BinaryFrames, Connection, LinkOptions};
-use protocol::message::{Hello, HelloAck, Join, JoinAck, SUBPROTOCOL, from_json};
+use protocol::message::{Hello, HelloAck, Join, JoinAck, Report, SUBPROTOCOL, from_json};
 use protocol::rpc::to_json;
 use protocol::{Challenge, Domain, Genesis, Hash, KeyPair};
 
@@ -52,6 +52,7 @@ pub(super) async fn join(url: &str, key: &KeyPair, token: Option<&str>) -> anyho
     let join = Join {
         signature: challenge.sign(Domain::NodeHello, key, &chain_id, &provider),
         token: token.map(str::to_owned),
+        report: Report::default(),
     };
     let answer = connection.link.call("Join", to_json(&join)).await;
     let ack = from_json("Join", answer.context("not let in")?.get())?;

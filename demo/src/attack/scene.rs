@@ -9,7 +9,7 @@ use ledger::provider::{Effect, Input};
 use ledger::state::State;
 use ledger::store::{NoWatch, Store, drive};
 use ledger::tariff::FlatTariff;
-use protocol::message::{Register, RegisterSupplyPoint, Request};
+use protocol::message::{Register, RegisterSupplyPoint, Report, Request};
 use protocol::{
     ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, IdTag, KeyPair,
     NodeId, PowerW, Signed, SupplyPointId, UnixMillis, UnixSeconds,
@@ -87,11 +87,13 @@ impl Scene {
             id_tag: IdTag::parse("CAR").expect("printable"),
             group_id: Some(group.clone()),
             is_home: true,
+            group: None,
         };
         let outlet = RegisterSupplyPoint {
             outlet: "garage".to_owned(),
             owner: group.clone(),
             meter: "SDM630 1".to_owned(),
+            supply_point: None,
         };
         [
             Input::CreateToken {
@@ -102,6 +104,7 @@ impl Scene {
                 link: 1,
                 key: self.node.public(),
                 token: Some(token),
+                report: Report::default(),
             },
             asked(1, Request::Register(charger)),
             asked(2, Request::RegisterSupplyPoint(outlet)),

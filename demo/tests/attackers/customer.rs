@@ -4,8 +4,8 @@ use ledger::frame::Submission;
 use ledger::{Frame, Record};
 use protocol::link::{self, BinaryFrames, Connection, Event, LinkOptions};
 use protocol::message::{
-    Authorize, GetBlocks, Hello, HelloAck, Join, JoinAck, Register, RegisterSupplyPoint, Request,
-    Response, SUBPROTOCOL, from_json,
+    Authorize, GetBlocks, Hello, HelloAck, Join, JoinAck, Register, RegisterSupplyPoint, Report,
+    Request, Response, SUBPROTOCOL, from_json,
 };
 use protocol::rpc::to_json;
 use protocol::{
@@ -52,6 +52,7 @@ impl Customer {
         let join = Join {
             signature: challenge.sign(Domain::NodeHello, &key, &chain_id, &provider),
             token: token.map(str::to_owned),
+            report: Report::default(),
         };
         let answer = connection.link.call("Join", to_json(&join)).await;
         let ack: JoinAck = from_json("Join", answer.expect("let in").get()).expect("an ack");
@@ -114,6 +115,7 @@ impl Customer {
             id_tag: tag(id_tag),
             group_id: None,
             is_home: false,
+            group: None,
         });
         let Response::Register(known) = self.call(register).await else {
             panic!("the answer to Register");
@@ -141,6 +143,7 @@ impl Customer {
             outlet: "garage".to_owned(),
             owner: self.group.clone(),
             meter: "SDM630 1".to_owned(),
+            supply_point: None,
         });
         match self.call(outlet).await {
             Response::RegisterSupplyPoint(ack) => ack.supply_point,

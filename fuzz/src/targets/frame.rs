@@ -30,6 +30,7 @@ pub(crate) fn each() -> Vec<Frame> {
         Frame::Witness(Witnessed {
             profile: profile.clone(),
             receipt,
+            grant: submission(chain).grant,
         }),
         Frame::ProfileAck(profile_ack(chain)),
         Frame::GroupBlock(SealedGroup {

@@ -7,15 +7,15 @@ use std::sync::OnceLock;
 
 use protocol::message::{
     self, Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuth,
-    CheckAuthAck, CreditLine, ExchangeMeter, ExchangeMeterAck, FileBytes, Finality, GetBlocks,
-    GetBlocksAck, GetHeaders, GetHeadersAck, GetNeighbours, GetNeighboursAck, GetProof,
-    GetProofAck, Hello, HelloAck, Join, JoinAck, NameDeputy, NameDeputyAck, OfferEvidence,
-    OfferEvidenceAck, Register, RegisterAck, RegisterInfo, RegisterSupplyPoint,
-    RegisterSupplyPointAck, Registration, Request, Response, Status,
+    CheckAuthAck, CreditLine, ExchangeMeter, ExchangeMeterAck, Finality, GetBlocks, GetBlocksAck,
+    GetHeaders, GetHeadersAck, GetNeighbours, GetNeighboursAck, GetProof, GetProofAck, Hello,
+    HelloAck, Join, JoinAck, NameDeputy, NameDeputyAck, OfferEvidence, OfferEvidenceAck, Register,
+    RegisterAck, RegisterInfo, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Report,
+    Request, Response, Status,
 };
 use protocol::{
-    ChargerId, EnergyWh, Enrolment, GroupId, Hash, IdTag, MinorUnits, Neighbour, NodeAddress,
-    NodeId, Salt, Signature, Signed, SupplyPointId, UnixMillis, UnixSeconds,
+    ChargerId, EnergyWh, Enrolment, GroupId, Hash, HexBytes, IdTag, MinorUnits, Neighbour,
+    NodeAddress, NodeId, Salt, Signature, Signed, SupplyPointId, UnixMillis, UnixSeconds,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,7 +120,7 @@ pub(super) fn calls() -> &'static [(Request, Response)] {
             get_neighbours(),
             (
                 Request::OfferEvidence(OfferEvidence {
-                    file: FileBytes(b"CHARGEE".to_vec()),
+                    file: HexBytes(b"CHARGEE".to_vec()),
                 }),
                 Response::OfferEvidence(OfferEvidenceAck { is_proven: true }),
             ),
@@ -173,6 +173,7 @@ fn register() -> (Request, Response) {
             id_tag: tag("FLEET-1"),
             group_id: Some(tag("FLEET")),
             is_home: true,
+            group: Some(GroupId(1)),
         }),
         Response::Register(RegisterAck {
             id_tag_info: RegisterInfo {
@@ -217,6 +218,7 @@ fn register_supply_point() -> (Request, Response) {
             outlet: "garage".to_owned(),
             owner: tag("HOUSEHOLD"),
             meter: "SDM630 \"1\"".to_owned(),
+            supply_point: Some(SupplyPointId(1)),
         }),
         Response::RegisterSupplyPoint(RegisterSupplyPointAck {
             supply_point: SupplyPointId(1),
@@ -294,6 +296,11 @@ fn handshakes() -> (Hello, HelloAck, Join, JoinAck) {
         Join {
             signature,
             token: Some("token".to_owned()),
+            report: Report {
+                node: Some(NodeId(1)),
+                keeps_blocks: true,
+                newest: Some(HexBytes(b"header".to_vec())),
+            },
         },
         JoinAck {
             node: NodeId(1),
@@ -301,6 +308,7 @@ fn handshakes() -> (Hello, HelloAck, Join, JoinAck) {
             last_seq: 7,
             last_profile: Hash::ZERO,
             tip: 4,
+            wants_report: true,
         },
     )
 }

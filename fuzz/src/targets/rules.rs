@@ -95,6 +95,7 @@ impl<'a> NodeRun<'a> {
             last_seq: 3,
             last_profile: Hash::of(b"profile"),
             tip: 4,
+            wants_report: false,
         };
         run.give(node::Input::LinkUp {
             genesis: chain().genesis.clone(),
@@ -162,6 +163,7 @@ impl<'a> ProviderRun<'a> {
                 link: LinkId::from(n),
                 key: key(n).public(),
                 token: None,
+                report: protocol::message::Report::default(),
             });
         }
         run

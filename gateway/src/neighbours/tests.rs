@@ -97,6 +97,7 @@ impl Site {
             last_seq: 0,
             last_profile: Hash::ZERO,
             tip: 0,
+            wants_report: false,
         };
         let up = Input::LinkUp { genesis, ack };
         engine.input(up).expect("it runs");

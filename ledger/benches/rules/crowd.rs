@@ -10,7 +10,7 @@ use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission};
 use ledger::provider::{Effect, Input, Provider, stored_blocks};
 use ledger::store::{NoWatch, Store, drive};
 use ledger::tariff::FlatTariff;
-use protocol::message::{Register, RegisterSupplyPoint, Registration, Request, Response};
+use protocol::message::{Register, RegisterSupplyPoint, Registration, Report, Request, Response};
 use protocol::{
     ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GroupId, Hash, IdTag, KeyPair, NodeId,
     PowerW, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt, SupplyPointId,
@@ -107,6 +107,7 @@ fn register(member: usize, number: usize) -> (usize, Request) {
         id_tag: tag(&format!("TAG-{number}")),
         group_id: Some(group_id(member)),
         is_home: true,
+        group: None,
     });
     (member, request)
 }
@@ -116,6 +117,7 @@ fn outlet(member: usize) -> (usize, Request) {
         outlet: "garage".to_owned(),
         owner: group_id(member),
         meter: "SDM630".to_owned(),
+        supply_point: None,
     });
     (member, request)
 }
@@ -185,6 +187,7 @@ impl Crowd {
                     link: link(number),
                     key: key(number).public(),
                     token: Some(token),
+                    report: Report::default(),
                 },
             ]
         };

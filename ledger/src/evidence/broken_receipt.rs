@@ -60,7 +60,9 @@ impl BrokenReceipt {
     /// it keeps it.
     #[must_use]
     pub fn find(previous: &Signed<Header>, block: &Block, promised: &Witnessed) -> Option<Self> {
-        let Witnessed { profile, receipt } = promised;
+        let Witnessed {
+            profile, receipt, ..
+        } = promised;
         let absence = match block.header.body.round == receipt.body.round {
             true => Some(Absence::show(block, profile)?),
             false => None,

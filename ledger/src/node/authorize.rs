@@ -114,18 +114,23 @@ impl Node {
     pub(super) fn register_configured(&mut self) {
         for (id_tag, group_id) in self.config.chargers.clone() {
             let known = self.known.chargers.get(&id_tag);
-            if known.is_none_or(|known| !self.is_in(known, group_id.as_ref())) {
+            let is_settled = known.is_some_and(|known| self.is_in(known, group_id.as_ref()));
+            let pending = Pending::Register(id_tag.clone());
+            if !is_settled || self.unconfirmed.contains(&pending) {
                 self.ask_register(id_tag, group_id);
             }
         }
         for outlet in self.config.outlets.clone() {
-            if !self.outlets.contains_key(&outlet.name) {
+            let number = self.outlets.get(&outlet.name).copied();
+            let pending = Pending::Outlet(outlet.name.clone());
+            if number.is_none() || self.unconfirmed.contains(&pending) {
                 let request = Request::RegisterSupplyPoint(RegisterSupplyPoint {
-                    outlet: outlet.name.clone(),
+                    outlet: outlet.name,
                     owner: outlet.owner,
                     meter: outlet.meter,
+                    supply_point: number,
                 });
-                self.call(Pending::Outlet(outlet.name), request);
+                self.call(pending, request);
             }
         }
     }
@@ -142,10 +147,32 @@ impl Node {
         }
     }
 
+    /// Registers everything that is configured once more.
+    pub(super) fn repeat_registrations(&mut self) {
+        let chargers = self.config.chargers.keys().cloned();
+        let outlets = self.config.outlets.iter();
+        let outlets = outlets.map(|outlet| Pending::Outlet(outlet.name.clone()));
+        let all = chargers.map(Pending::Register).chain(outlets);
+        self.unconfirmed = all.collect();
+        // A restart does not end it.
+        if !self.unconfirmed.is_empty() {
+            self.persist(disk::are_unconfirmed(true));
+        }
+    }
+
+    /// The provider has it.
+    pub(super) fn confirmed(&mut self, pending: &Pending) {
+        if self.unconfirmed.remove(pending) && self.unconfirmed.is_empty() {
+            self.persist(disk::are_unconfirmed(false));
+        }
+    }
+
     pub(super) fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
         let pending = Pending::Register(id_tag.clone());
+        let known = self.known.chargers.get(&id_tag);
         let register = Register {
             is_home: self.config.chargers.contains_key(&id_tag),
+            group: known.map(|known| known.group),
             id_tag,
             group_id,
         };
@@ -302,6 +329,7 @@ impl Node {
                 address,
             });
         }
+        self.confirmed(&Pending::Register(id_tag.clone()));
         self.persist(disk::charger(id_tag, &known));
         self.persist(disk::group(&known.group_id, known.group));
         self.known
@@ -527,11 +555,11 @@ impl Node {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
             }
             Request::ChargeInfo(info) => Some(self.billed(info.clone())),
+            Request::GetBlocks(asked) => self.give_blocks(asked),
             Request::Register(_)
             | Request::RegisterSupplyPoint(_)
             | Request::NameDeputy(_)
             | Request::ExchangeMeter(_)
-            | Request::GetBlocks(_)
             | Request::GetHeaders(_)
             | Request::GetProof(_)
             | Request::GetNeighbours(_)

@@ -44,6 +44,8 @@ const OUTLETS: Table = Table("outlets");
 /// The newest meter exchange of an outlet, by its name.
 const EXCHANGES: Table = Table("exchanges");
 const GROUP_BLOCKS: Table = Table("group_blocks");
+/// Enrolment numbers that the node had before, each with its last profile.
+const NUMBERS: Table = Table("numbers");
 /// Invalid blocks by their hash.
 const PROOFS: Table = Table("proofs");
 /// Evidence files against the provider by the height of the block that they are about.
@@ -57,6 +59,7 @@ const VOTE_KEY: &[u8] = b"vote";
 const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
 const LAST_PROFILE_KEY: &[u8] = b"last_profile";
 const ENROLMENT_KEY: &[u8] = b"enrolment";
+const UNCONFIRMED_KEY: &[u8] = b"unconfirmed";
 const STOPPED_KEY: &[u8] = b"stopped";
 const PICK_KEY: &[u8] = b"pick";
 const RESUMED_KEY: &[u8] = b"resumed";
@@ -99,6 +102,15 @@ pub(super) fn keeps_blocks() -> Write {
 /// Number and hash of the newest profile that has left the outbox of a node without blocks.
 pub(super) fn last_profile(last: &(u32, Hash)) -> Write {
     Write::put(NODE, LAST_PROFILE_KEY, last)
+}
+
+/// Whether a restored provider may have lost what is registered.
+pub(super) fn are_unconfirmed(are: bool) -> Write {
+    Write::put(NODE, UNCONFIRMED_KEY, &are)
+}
+
+pub(super) fn number(node: NodeId, last: (u32, Hash)) -> Write {
+    Write::put(NUMBERS, node.0.to_be_bytes(), &(node, last))
 }
 
 pub(super) fn register(supply_point: SupplyPointId, register: EnergyWh) -> Write {
@@ -266,6 +278,26 @@ pub fn stored_receipts(
     })
 }
 
+/// Gives every block from height `from` on to `take`, at most `count`; none of a node that keeps
+/// headers only.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_blocks(
+    store: &Store,
+    from: u64,
+    count: u64,
+    mut take: impl FnMut(Block),
+) -> Result<(), StoreError> {
+    for height in from..from.saturating_add(count) {
+        match store.get(BLOCKS, &height.to_be_bytes())? {
+            Some(block) => take(block),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
 /// The chain that the state directory belongs to; `None` before the first link.
 ///
 /// # Errors
@@ -286,7 +318,7 @@ impl Node {
         let kept = match stored_genesis(store)? {
             None => Kept::Nothing,
             Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
-                Kept::Blocks(Box::new(stored_blocks(genesis, &outbox, store)?))
+                Kept::Blocks(Box::new(replayed(genesis, &outbox, store)?))
             }
             Some(genesis) => Kept::Headers(Box::new(kept_headers(genesis, store)?)),
         };
@@ -327,21 +359,29 @@ impl Node {
             neighbours,
             early_bills: VecDeque::new(),
             asked: BTreeSet::new(),
+            unconfirmed: BTreeSet::new(),
             deferred: BTreeMap::new(),
             provider_last: (0, Hash::ZERO),
             signed_last: store
                 .get(NODE, LAST_PROFILE_KEY)?
                 .unwrap_or((0, Hash::ZERO)),
+            numbers: store
+                .all::<(NodeId, (u32, Hash))>(NUMBERS)?
+                .into_iter()
+                .collect(),
             now: UnixMillis(0),
             steps: VecDeque::new(),
         };
+        if store.get(NODE, UNCONFIRMED_KEY)?.unwrap_or(false) {
+            node.repeat_registrations();
+        }
         node.watch_own_receipts();
         node.find_charges_in_chain();
         Ok(node)
     }
 }
 
-fn stored_blocks(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, StoreError> {
+fn replayed(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, StoreError> {
     let mut blocks = Blocks::new(genesis);
     let mut needed = None;
     store.for_each(BLOCKS, |_, block: Block| {

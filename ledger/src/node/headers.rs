@@ -71,6 +71,10 @@ impl Headers {
         self.newest.as_ref().map_or(0, |header| header.body.round)
     }
 
+    pub(super) fn newest(&self) -> Option<&Signed<Header>> {
+        self.newest.as_ref()
+    }
+
     /// The header at `height`, where it is the newest.
     pub(super) fn header(&self, height: u64) -> Option<&Signed<Header>> {
         self.newest

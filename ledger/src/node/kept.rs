@@ -4,11 +4,12 @@
 //! good: it fetches every block and verifies each.
 
 use protocol::message::{GetBlocks, GetHeaders, Request};
-use protocol::{Genesis, Hash, UnixMillis};
+use protocol::{Genesis, Hash, Signed, UnixMillis};
 
 use super::blocks::Blocks;
 use super::headers::Headers;
 use super::{Node, Pending, disk};
+use crate::block::Header;
 use crate::state::State;
 
 /// A node's copy of the chain.
@@ -82,6 +83,15 @@ impl Kept {
             Self::Nothing => 0,
             Self::Headers(headers) => headers.height(),
             Self::Blocks(blocks) => blocks.state.height,
+        }
+    }
+
+    /// The newest header; `None` before the first.
+    pub(super) fn newest(&self) -> Option<&Signed<Header>> {
+        match self {
+            Self::Nothing => None,
+            Self::Headers(headers) => headers.newest(),
+            Self::Blocks(blocks) => blocks.header(blocks.state.height),
         }
     }
 

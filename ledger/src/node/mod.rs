@@ -17,6 +17,7 @@ mod meter_exchange;
 mod neighbours;
 mod outbox;
 mod parent;
+mod report;
 mod resume;
 mod stop;
 
@@ -36,8 +37,8 @@ use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
 pub use disk::{
-    forget_receipt, stored_enrolment, stored_evidence, stored_genesis, stored_headers,
-    stored_receipts,
+    forget_receipt, stored_blocks, stored_enrolment, stored_evidence, stored_genesis,
+    stored_headers, stored_receipts,
 };
 use headers::Headers;
 use kept::Kept;
@@ -198,6 +199,13 @@ pub enum Effect {
     },
     /// Something for another node.
     Neighbour(ToNeighbour),
+    /// Send the provider this node's blocks from this height on, at most so many, before any reply.
+    SendBlocks {
+        /// The first height.
+        from: u64,
+        /// How many at most.
+        count: u64,
+    },
     /// Give [`Input::Tick`] at this moment, beside the one every few seconds.
     WakeAt(UnixMillis),
     /// Tell the operator.
@@ -343,12 +351,16 @@ pub struct Node {
     // Bills that came before their blocks.
     early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
+    // Configured chargers and outlets that a restored provider may have lost.
+    unconfirmed: BTreeSet<Pending>,
     // Calls that failed, and when they may be made again.
     deferred: BTreeMap<Pending, UnixMillis>,
     // Number and hash of this node's newest profile, as the provider told when the link came up.
     provider_last: (u32, Hash),
     // The same of the newest one that this node signed, where neither outbox nor blocks tell it.
     signed_last: (u32, Hash),
+    // The same under enrolment numbers that it had before.
+    numbers: BTreeMap<NodeId, (u32, Hash)>,
     now: UnixMillis,
     steps: VecDeque<Step<Effect>>,
 }
@@ -439,17 +451,21 @@ impl Node {
         self.link_down();
         self.is_linked = true;
         self.deferred.clear();
-        self.provider_last = (ack.last_seq, ack.last_profile);
-        if self.id != Some(ack.node) {
-            self.id = Some(ack.node);
-            self.persist(disk::node(ack.node));
-        }
-        self.compare_last_seq(ack.last_seq);
+        self.take_number(ack.node);
+        self.report_to(ack);
+        self.take_up(now, (ack.last_seq, ack.last_profile), ack.tip);
+    }
+
+    /// Sends and asks for everything that the provider may miss, which has this node's profiles up
+    /// to `last` and blocks up to `tip`.
+    fn take_up(&mut self, now: UnixMillis, last: (u32, Hash), tip: u64) {
+        self.provider_last = last;
+        self.compare_last_seq(last.0);
         self.register_configured();
         self.name_deputies();
         self.report_exchanges();
         self.ask_who_is_near(now);
-        self.catch_up(ack.tip);
+        self.catch_up(tip);
         self.ask_for_proofs();
         self.report_resume();
         self.repeat_ballots();
@@ -473,12 +489,19 @@ impl Node {
             Frame::Block(block) => self.block(now, *block),
             Frame::Header(header) => self.header(now, *header),
             Frame::Proof(file) => self.proof(file),
+            Frame::Resume {
+                last_seq,
+                last_profile,
+                tip,
+            } => self.resume(now, (last_seq, last_profile), tip),
             // These travel towards the provider only; from it they mean nothing.
             Frame::Profile(_)
             | Frame::ProfileAck(_)
             | Frame::GroupBlock(_)
             | Frame::Ballot(_)
-            | Frame::Resume(_) => {}
+            | Frame::Picked(_)
+            | Frame::Promised(_)
+            | Frame::Reported { .. } => {}
         }
     }
 
@@ -507,8 +530,10 @@ impl Node {
                     Some(Response::RegisterSupplyPoint(ack)) => Some(ack),
                     _ => None,
                 };
-                self.called(Pending::Outlet(asked.outlet.clone()), ack.is_some());
+                let pending = Pending::Outlet(asked.outlet.clone());
+                self.called(pending.clone(), ack.is_some());
                 if let Some(ack) = ack {
+                    self.confirmed(&pending);
                     self.persist(disk::outlet(&asked.outlet, ack.supply_point));
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }
@@ -579,7 +604,7 @@ impl Machine for Node {
                 first_register,
             } => self.exchange(outlet, meter, (last_register, first_register)),
             Input::Pick(pick) => self.pick(pick),
-            Input::Resume(words) => self.resume(words),
+            Input::Resume(words) => self.go_on_with(words),
             Input::Neighbour { from, said } => self.neighbour_said(now, from, said),
             Input::Tick => self.tick(now),
         }

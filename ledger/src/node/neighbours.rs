@@ -8,11 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use protocol::message::{
-    Authorize, FileBytes, GetHeaders, GetNeighbours, GetNeighboursAck, OfferEvidence,
-    OfferEvidenceAck, Request, Response, Status,
+    Authorize, GetHeaders, GetNeighbours, GetNeighboursAck, OfferEvidence, OfferEvidenceAck,
+    Request, Response, Status,
 };
 use protocol::{
-    Genesis, IdTag, Neighbour, NodeAddress, NodeId, PublicKey, Signed, SignedEnrolment, UnixMillis,
+    Genesis, HexBytes, IdTag, Neighbour, NodeAddress, NodeId, PublicKey, Signed, SignedEnrolment,
+    UnixMillis,
 };
 
 use super::{Effect, Event, Node, Pending, disk};
@@ -387,7 +388,7 @@ impl Node {
         if let Some(file) = self.neighbours.evidence.clone()
             && !self.neighbours.told.contains(&key)
         {
-            let file = FileBytes(file);
+            let file = HexBytes(file);
             self.call_neighbour(key, Request::OfferEvidence(OfferEvidence { file }));
         }
     }

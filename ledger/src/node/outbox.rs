@@ -188,6 +188,13 @@ impl Outbox {
             || self.taken.values().any(|taken| taken == id)
     }
 
+    /// The charges that are signed.
+    pub(super) fn signed(&self) -> Vec<u64> {
+        let signed = |charge: &&Charge| charge.profile().is_some();
+        let charges = self.charges.values().filter(signed);
+        charges.map(|charge| charge.number).collect()
+    }
+
     pub(super) fn is_waiting(&self, number: u64) -> bool {
         let charge = self.charges.get(&number);
         charge.is_some_and(|c| c.stage == Stage::Measured)
@@ -432,6 +439,7 @@ impl Node {
             let promised = Witnessed {
                 profile: (*profile).clone(),
                 receipt: receipt.clone(),
+                grant: (*grant).clone(),
             };
             let receipt = Some(Box::new(receipt));
             let stage = Stage::Signed {
@@ -456,14 +464,15 @@ impl Node {
         for charge in self.outbox.charges.values() {
             if let Stage::Signed {
                 profile,
+                grant,
                 receipt: Some(receipt),
-                ..
             } = &charge.stage
                 && receipt.body.round > round
             {
                 self.rounds.watch(Witnessed {
                     profile: (**profile).clone(),
                     receipt: (**receipt).clone(),
+                    grant: (**grant).clone(),
                 });
             }
         }

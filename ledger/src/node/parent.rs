@@ -57,6 +57,11 @@ impl Rounds {
         }
     }
 
+    /// Promises whose round's block is not here yet.
+    pub(super) fn witnessed(&self) -> impl Iterator<Item = &Witnessed> {
+        self.witnessed.values()
+    }
+
     /// The first link of this process is up in `round`. Group blocks of rounds that have begun may
     /// have been sealed before, and forgotten since by a state directory restored from a backup:
     /// a second one would convict this node. Their charges come late, which costs nobody anything.
@@ -90,7 +95,9 @@ impl Node {
             return;
         }
         let state = &chain.state;
-        let Witnessed { profile, receipt } = witnessed.clone();
+        let Witnessed {
+            profile, receipt, ..
+        } = witnessed.clone();
         let promise = &receipt.body;
         let is_promised = receipt
             .verify(&state.genesis.provider_key, &state.chain_id())

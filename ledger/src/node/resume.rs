@@ -102,7 +102,7 @@ impl Node {
     /// Goes on with what the voters picked: with this node's chain where it holds the header, and
     /// otherwise with the provider's from the first block on. What has no receipt there is
     /// submitted again.
-    pub(super) fn resume(&mut self, words: Vec<Signed<Resume>>) {
+    pub(super) fn go_on_with(&mut self, words: Vec<Signed<Resume>>) {
         if self.check_resume(&words).is_err() {
             return;
         }
@@ -214,7 +214,7 @@ impl Node {
                 .is_some_and(|height| state.is_pardoned(height))
         });
         if !self.resumed.is_empty() && !is_recorded {
-            self.send(Frame::Resume(self.resumed.clone()));
+            self.send(Frame::Picked(self.resumed.clone()));
         }
     }
 }

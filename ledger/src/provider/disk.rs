@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use protocol::{Genesis, KeyPair, NodeId};
+use protocol::{Genesis, GroupId, KeyPair, NodeId, SupplyPointId};
 
 use super::Provider;
 use super::enrol::Token;
@@ -11,6 +11,7 @@ use super::links::Links;
 use super::neighbours::{AddressEntry, Addresses};
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
+use super::reports::Reports;
 use super::rounds::{Received, Rounds};
 use crate::apply::apply;
 use crate::block::{Block, Record};
@@ -160,12 +161,28 @@ pub(super) fn node(node: &NodeEntry) -> Write {
     Write::put(NODES, node.node.0.to_be_bytes(), node)
 }
 
+pub(super) fn forget_node(node: NodeId) -> Write {
+    Write::delete(NODES, node.0.to_be_bytes())
+}
+
+pub(super) fn forget_group(group: GroupId) -> Write {
+    Write::delete(GROUPS, group.0.to_be_bytes())
+}
+
+pub(super) fn forget_outlet(supply_point: SupplyPointId) -> Write {
+    Write::delete(OUTLETS, supply_point.0.to_be_bytes())
+}
+
 pub(super) fn group(group: &GroupEntry) -> Write {
     Write::put(GROUPS, group.group.0.to_be_bytes(), group)
 }
 
 pub(super) fn charger(charger: &Charger) -> Write {
     Write::put(CHARGERS, charger.id_tag.as_str().as_bytes(), charger)
+}
+
+pub(super) fn forget_charger(charger: &Charger) -> Write {
+    Write::delete(CHARGERS, charger.id_tag.as_str().as_bytes())
 }
 
 pub(super) fn outlet(outlet: &OutletEntry) -> Write {
@@ -192,7 +209,9 @@ impl Provider {
         tariff: FlatTariff,
         store: &Store,
     ) -> Result<Self, StoreError> {
-        let genesis = match stored_genesis(store)? {
+        let stored = stored_genesis(store)?;
+        let is_new = stored.is_none();
+        let genesis = match stored {
             Some(stored) => stored,
             None => {
                 store.commit(&[self::genesis(&genesis)])?;
@@ -224,6 +243,7 @@ impl Provider {
             grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),
             links: Links::default(),
+            reports: Reports::new(is_new),
             steps: VecDeque::new(),
             state,
             tariff,

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
-    JoinAck, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Response,
+    JoinAck, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Report, Response,
 };
-use protocol::{ChargerId, Hash, IdTag, NodeId, PublicKey, Salt, UnixMillis};
+use protocol::{ChargerId, GroupId, Hash, IdTag, NodeId, PublicKey, Salt, UnixMillis};
 
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry};
+use super::reports::Guest;
 use super::rounds::Received;
 use super::{Effect, Event, LinkId, Provider, disk};
 use crate::apply::deputy_key;
@@ -46,6 +47,21 @@ pub enum JoinRefusal {
     /// The key is of small order.
     #[error("the node's key is not usable; delete it and let the gateway make a new one")]
     WeakKey,
+    /// The provider has not heard enough of its nodes since it started.
+    #[error(
+        "the provider was started and has not heard enough of its gateways yet; it lets new ones \
+         in after that, this one tries again"
+    )]
+    Listening,
+}
+
+/// What a node is let in as.
+#[derive(Clone, Copy, Debug)]
+enum Admitted {
+    /// The node of this number.
+    As(NodeId),
+    /// One whose enrolment this provider may have lost: it may tell what it knows.
+    Guest(NodeId),
 }
 
 impl Provider {
@@ -54,8 +70,11 @@ impl Provider {
         if self.registry.tokens.contains_key(&hash) {
             return;
         }
-        for group_id in &groups {
-            self.name_group(group_id);
+        // Before that a number may be one that another group has in blocks which are not here.
+        if self.reports.go_on() {
+            for group_id in &groups {
+                self.name_group(group_id, None);
+            }
         }
         let token = Token {
             hash,
@@ -67,20 +86,20 @@ impl Provider {
     }
 
     /// The group of this name; gives it a number where it has none.
-    fn name_group(&mut self, group_id: &IdTag) -> GroupEntry {
+    pub(super) fn name_group(&mut self, group_id: &IdTag, claim: Option<GroupId>) -> GroupEntry {
         if let Some(entry) = self.registry.group_entry(group_id) {
             return entry.clone();
         }
         let entry = GroupEntry {
             group_id: group_id.clone(),
-            group: self.registry.next_group(),
+            group: self.number_for_group(claim),
             parent: None,
         };
         self.put_group(entry.clone());
         entry
     }
 
-    fn put_group(&mut self, entry: GroupEntry) {
+    pub(super) fn put_group(&mut self, entry: GroupEntry) {
         self.persist(disk::group(&entry));
         self.registry.put_group(entry);
     }
@@ -91,18 +110,57 @@ impl Provider {
         link: LinkId,
         key: PublicKey,
         token: Option<Hash>,
+        report: &Report,
     ) {
-        let result = self.enrol(key, token);
-        let result = result.map(|node| self.welcome(now, link, node));
+        let newest = self.hear(report);
+        let admitted = self.admit(link, key, token, report, newest.is_some());
+        let result = admitted.map(|admitted| match admitted {
+            Admitted::As(node) => {
+                self.put_on_link(link, node);
+                self.welcome(now, node)
+            }
+            Admitted::Guest(node) => self.welcome(now, node),
+        });
         let node = result.as_ref().ok().map(|ack| ack.node);
         self.effect(Effect::Joined { link, result });
         if let Some(node) = node {
-            self.resend(node);
+            let height = newest.map_or(0, |header| header.body.height);
+            self.listen_to(link, node, report, height);
+            if self.links.node(link).is_some() {
+                self.resend(node);
+            }
         }
     }
 
-    fn enrol(&mut self, key: PublicKey, token: Option<Hash>) -> Result<NodeId, JoinRefusal> {
+    fn admit(
+        &mut self,
+        link: LinkId,
+        key: PublicKey,
+        token: Option<Hash>,
+        report: &Report,
+        knows_chain: bool,
+    ) -> Result<Admitted, JoinRefusal> {
         key.check().map_err(|_| JoinRefusal::WeakKey)?;
+        let is_member = self.registry.node(&key).is_some();
+        if is_member || self.reports.go_on() {
+            return self.enrol(key, token, report.node).map(Admitted::As);
+        }
+        // No number is given away that may be somebody else's.
+        let is_invited = token.is_some_and(|token| self.registry.tokens.contains_key(&token));
+        let node = report.node.filter(|_| knows_chain || is_invited);
+        let node = node.ok_or(JoinRefusal::Listening)?;
+        match self.reports.host(link, Guest { key, token, node }) {
+            true => Ok(Admitted::Guest(node)),
+            false => Err(JoinRefusal::Listening),
+        }
+    }
+
+    fn enrol(
+        &mut self,
+        key: PublicKey,
+        token: Option<Hash>,
+        claim: Option<NodeId>,
+    ) -> Result<NodeId, JoinRefusal> {
         let known = self.registry.node(&key).map(|entry| entry.node);
         match (known, token) {
             (Some(node), None) => Ok(node),
@@ -115,7 +173,26 @@ impl Provider {
             (None, None) => Err(JoinRefusal::NoToken),
             (None, Some(token)) => {
                 let groups = self.use_token(token, key)?;
-                Ok(self.enrol_new(key, groups))
+                Ok(self.enrol_new(key, groups, claim))
+            }
+        }
+    }
+
+    /// Guests that the chain tells by now, or a token, become what they are.
+    pub(super) fn admit_guests(&mut self) {
+        for (link, guest) in self.reports.guests.clone() {
+            let known = self.registry.node(&guest.key).map(|entry| entry.node);
+            if known.is_none() && !self.reports.go_on() {
+                continue;
+            }
+            self.reports.guests.remove(&link);
+            let node = self.enrol(guest.key, guest.token, Some(guest.node));
+            if node == Ok(guest.node) {
+                self.put_on_link(link, guest.node);
+                self.reports.note_heard(link, guest.node);
+            } else {
+                // It is told what it is when it comes again.
+                self.effect(Effect::Close { link });
             }
         }
     }
@@ -143,8 +220,14 @@ impl Provider {
         }
     }
 
-    fn enrol_new(&mut self, key: PublicKey, may_claim: BTreeSet<IdTag>) -> NodeId {
-        let node = self.registry.next_node();
+    fn enrol_new(
+        &mut self,
+        key: PublicKey,
+        may_claim: BTreeSet<IdTag>,
+        claim: Option<NodeId>,
+    ) -> NodeId {
+        let claimed = claim.and_then(|claim| self.claimed_node(claim, &key));
+        let node = claimed.unwrap_or_else(|| self.next_node());
         let entry = NodeEntry {
             node,
             key,
@@ -157,22 +240,34 @@ impl Provider {
         node
     }
 
-    fn welcome(&mut self, now: UnixMillis, link: LinkId, node: NodeId) -> JoinAck {
+    fn put_on_link(&mut self, link: LinkId, node: NodeId) {
         if let Some(older) = self.links.put(link, node) {
             self.effect(Effect::Close { link: older });
         }
-        let account = self.preview.nodes.get(&node);
+    }
+
+    fn welcome(&self, now: UnixMillis, node: NodeId) -> JoinAck {
+        let (last_seq, last_profile) = self.last_of(node);
         JoinAck {
             node,
             current_time: now,
-            last_seq: account.map_or(0, |account| account.last_seq),
-            last_profile: account.map_or(Hash::ZERO, |account| account.last_profile),
+            last_seq,
+            last_profile,
             tip: self.state.height,
+            wants_report: self.reports.wants(node),
         }
     }
 
+    /// Number and hash of the newest profile that is known of a node.
+    pub(super) fn last_of(&self, node: NodeId) -> (u32, Hash) {
+        let account = self.preview.nodes.get(&node);
+        account.map_or((0, Hash::ZERO), |account| {
+            (account.last_seq, account.last_profile)
+        })
+    }
+
     /// Sends a node that came back what it may have missed.
-    fn resend(&mut self, node: NodeId) {
+    pub(super) fn resend(&mut self, node: NodeId) {
         let receipt = |received: &Received| Frame::Receipt(received.receipt.clone());
         let own = self.rounds.of_node(node).map(receipt);
         let groups = self.preview.votes_of(node);
@@ -186,27 +281,42 @@ impl Provider {
 
     pub(super) fn left(&mut self, link: LinkId) {
         self.links.remove(link);
+        self.reports.left(link);
         self.link_lost(link);
     }
 
     /// Makes `node` the parent of a group that has none; `None` where it may not claim it.
-    pub(super) fn claim(&mut self, node: NodeId, group_id: &IdTag) -> Option<GroupEntry> {
+    pub(super) fn claim(
+        &mut self,
+        node: NodeId,
+        group_id: &IdTag,
+        number: Option<GroupId>,
+    ) -> Option<GroupEntry> {
         let may = self.registry.may_claim(node, group_id);
-        may.then(|| self.found_group(node, group_id))
+        may.then(|| self.found_group(node, group_id, number))
     }
 
     /// The group of the chargers of `node` that name no group.
-    pub(super) fn ungrouped(&mut self, node: NodeId) -> GroupEntry {
+    pub(super) fn ungrouped(&mut self, node: NodeId, number: Option<GroupId>) -> GroupEntry {
         let group_id = IdTag::ungrouped(node);
         match self.registry.group_entry(&group_id) {
             Some(entry) if entry.parent.is_some() => entry.clone(),
             // Named before, by an outlet that is to credit it.
-            _ => self.found_group(node, &group_id),
+            _ => self.found_group(node, &group_id, number),
         }
     }
 
-    fn found_group(&mut self, node: NodeId, group_id: &IdTag) -> GroupEntry {
-        let mut entry = self.name_group(group_id);
+    fn found_group(
+        &mut self,
+        node: NodeId,
+        group_id: &IdTag,
+        number: Option<GroupId>,
+    ) -> GroupEntry {
+        let mut entry = self.name_group(group_id, number);
+        if let Some(number) = self.other_number(&entry, number) {
+            self.persist(disk::forget_group(entry.group));
+            entry.group = number;
+        }
         entry.parent = Some(node);
         self.put_group(entry.clone());
         let group = entry.group;
@@ -244,7 +354,7 @@ impl Provider {
 
     /// A salt nobody else can compute. Rules draw no random numbers, so it is derived from the
     /// provider's secret: deterministic, and unpredictable without the key.
-    fn salt_for(&self, id_tag: &IdTag) -> Salt {
+    pub(super) fn salt_for(&self, id_tag: &IdTag) -> Salt {
         let signature = self.key.sign(
             protocol::Domain::Salt,
             &self.chain_id,
@@ -288,8 +398,12 @@ impl Provider {
         if is_too_long || self.registry.outlets_of(node) >= MAX_OUTLETS {
             return None;
         }
-        let owner = self.name_group(&asked.owner);
-        let supply_point = self.registry.next_supply_point()?;
+        let is_owner_known = self.registry.group(&asked.owner).is_some();
+        let (supply_point, is_in_chain) = self.number_outlet(node, asked)?;
+        let is_early = !is_owner_known && !is_in_chain && self.lacks_names();
+        if !self.reports.go_on() || is_early {
+            return None;
+        }
         let entry = OutletEntry {
             supply_point,
             node,
@@ -297,8 +411,11 @@ impl Provider {
             owner: asked.owner.clone(),
             meter: asked.meter.clone(),
         };
-        self.persist(disk::outlet(&entry));
-        self.registry.put_outlet(entry);
+        self.put_outlet(entry);
+        if is_in_chain {
+            return answer(supply_point);
+        }
+        let owner = self.name_group(&asked.owner, None);
         self.record(Record::EnrolSupplyPoint {
             supply_point,
             node,

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{
-    GroupId, Hash, NodeId, ProfileAck, Receipt, Signed, SignedGrant, SignedProfile, UnixMillis,
-};
+use protocol::{GroupId, Hash, NodeId, ProfileAck, Signed, SignedGrant, SignedProfile, UnixMillis};
 
 use super::rounds::{Received, keep_grant, unpriced};
 use super::witnesses::draw;
@@ -23,6 +21,10 @@ impl Provider {
     pub(super) fn submission(&mut self, now: UnixMillis, node: NodeId, submission: Submission) {
         let body = &submission.profile.body;
         let seq = body.seq;
+        // A promise made before may name another round. Nodes send it again when this goes on.
+        if !self.reports.go_on() {
+            return;
+        }
         if let Some(known) = self.rounds.received((node, seq)) {
             if known.profile == submission.profile {
                 let receipt = known.receipt.clone();
@@ -42,8 +44,20 @@ impl Provider {
             // It is in the chain already; the node sees it there.
             return;
         }
+        if let Some(promised) = self.reports.promises.get(&(node, seq))
+            && !promised.is_of(&submission.profile)
+        {
+            for first in promised.profiles().cloned().collect::<Vec<_>>() {
+                self.convict_second_profile(first, submission.profile.clone());
+            }
+            self.refuse(node, seq, "another profile has this number");
+            return;
+        }
         match self.check_submission(node, &submission) {
             Ok(()) => self.take_in(now, submission),
+            Err(reason) if self.may_be_lost(&submission.profile.body) => {
+                self.put_off(now, (node, seq), reason);
+            }
             Err(reason) => self.refuse(node, seq, &reason),
         }
     }
@@ -77,6 +91,12 @@ impl Provider {
         {
             return Err("the detail is not the one the profile names".to_owned());
         }
+        self.check_charge(submission)
+    }
+
+    /// Checks all of a charge but its detail.
+    pub(super) fn check_charge(&mut self, submission: &Submission) -> Result<(), String> {
+        let body = &submission.profile.body;
         if submission.grant.body.id() != body.grant {
             return Err("the grant is not the one the profile names".to_owned());
         }
@@ -88,7 +108,7 @@ impl Provider {
 
     /// Checks a profile with its grant in the preview. The grant stays there only if the profile
     /// is taken: no block holds one that no charge rests on.
-    fn check_under_grant(
+    pub(super) fn check_under_grant(
         &mut self,
         profile: &SignedProfile,
         grant: &SignedGrant,
@@ -103,28 +123,24 @@ impl Provider {
         checked
     }
 
-    fn take_in(&mut self, now: UnixMillis, submission: Submission) {
+    pub(super) fn take_in(&mut self, now: UnixMillis, submission: Submission) {
         let Submission {
             profile,
             grant,
             detail,
         } = submission;
         let (node, seq) = (profile.body.node, profile.body.seq);
-        let receipt = Receipt {
-            profile: profile.hash(),
-            node,
-            seq,
-            round: self.open_round(now),
-        };
         let received = Received {
-            receipt: Signed::new(receipt, &self.key, &self.chain_id),
+            receipt: self.receipt_for(now, &profile),
             profile,
             grant,
         };
         book(&mut self.preview, &unpriced(&received));
         self.grants.note(&self.preview, &received.grant);
         self.persist(disk::received(&received));
-        self.persist(disk::detail(node, seq, &detail));
+        if !detail.is_empty() {
+            self.persist(disk::detail(node, seq, &detail));
+        }
         self.send_to_node(node, Frame::Receipt(received.receipt.clone()));
         for witness in self.witnesses(received.profile.body.payer) {
             self.send_to_node(witness, Frame::Witness(received.witnessed()));
@@ -135,7 +151,7 @@ impl Provider {
 
     /// The round that a receipt given now names: never one that has its block, never one before
     /// an earlier receipt's, whatever the clock did.
-    fn open_round(&self, now: UnixMillis) -> u64 {
+    pub(super) fn open_round(&self, now: UnixMillis) -> u64 {
         let by_clock = self.state.genesis.round_at(now);
         let after_sealed = self.state.round + 1;
         // The first charge waits a round for the first voter.

@@ -11,15 +11,21 @@ mod group_blocks;
 mod intake;
 mod links;
 mod neighbours;
+mod promises;
+mod reclaim;
 mod registry;
 mod relay;
+mod reports;
+mod restore;
 mod rounds;
 mod sealing;
 mod witnesses;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use protocol::message::{GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Request, Response};
+use protocol::message::{
+    GetBlocksAck, GetHeadersAck, GetProofAck, JoinAck, Report, Request, Response,
+};
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
 use crate::block::Record;
@@ -37,6 +43,8 @@ use neighbours::Addresses;
 use registry::Registry;
 pub use registry::{Charger, OutletEntry};
 use relay::Relay;
+use reports::Reports;
+pub use reports::Standing;
 use rounds::Rounds;
 
 /// Number of a link, given by the shell; never used twice.
@@ -60,6 +68,8 @@ pub enum Input {
         key: PublicKey,
         /// SHA-256 of the token it presented.
         token: Option<Hash>,
+        /// What it says it knows of the chain.
+        report: Report,
     },
     /// A link is gone.
     Left {
@@ -96,6 +106,10 @@ pub enum Input {
         /// The groups it may claim.
         groups: BTreeSet<IdTag>,
     },
+    /// The operator lets the provider go on although too few nodes have told what they know since it
+    /// started. If its store is an older copy, it then signs a second header for a height or a
+    /// second receipt for a charge: that convicts it, and its nodes stop for good.
+    SealWithoutReports,
     /// Time passed.
     Tick,
 }
@@ -191,6 +205,39 @@ pub enum Event {
         /// Height of the newest final block.
         final_height: u64,
     },
+    /// It has started, and promises and seals nothing before it has heard enough of these voters.
+    Listening {
+        /// How many they are.
+        voters: u64,
+    },
+    /// It has heard enough, and goes on.
+    Resumed {
+        /// The voters that count.
+        voters: u64,
+        /// Those of them that were heard.
+        heard: u64,
+    },
+    /// Its store was an older copy: a node gave this block back.
+    Adopted {
+        /// Its height.
+        height: u64,
+    },
+    /// A node shows a second header for a height, signed by this provider: it is convicted, and
+    /// seals nothing any more.
+    TwoHeaders {
+        /// The height, or one above it.
+        height: u64,
+    },
+    /// A round is over and not sealed: a charge that was promised for it, by a receipt which this
+    /// provider's store has lost, is not here yet.
+    MissingCharge {
+        /// The node.
+        node: NodeId,
+        /// The profile's number.
+        seq: u32,
+        /// The promised round.
+        round: u64,
+    },
     /// A node joined for the first time.
     Enrolled {
         /// Its number.
@@ -209,6 +256,16 @@ pub enum Event {
         node: NodeId,
         /// Of what.
         offence: Offence,
+    },
+    /// A charge rests on an enrolment that nobody knows here: it may have been lost with an older
+    /// store, and is asked for again until whoever it is has registered once more.
+    ProfilePutOff {
+        /// The node.
+        node: NodeId,
+        /// The profile's number.
+        seq: u32,
+        /// What is unknown.
+        reason: String,
     },
     /// A node submitted what breaks the rules.
     ProfileRefused {
@@ -238,6 +295,7 @@ pub struct Provider {
     // Blocks from the newest final one on, for the bills and proofs when they are final.
     history: History,
     links: Links,
+    reports: Reports,
     steps: VecDeque<Step<Effect>>,
 }
 
@@ -350,6 +408,13 @@ impl Provider {
     }
 
     fn frame(&mut self, now: UnixMillis, link: LinkId, frame: Frame) {
+        let frame = match frame {
+            // Also from a node whose enrolment this provider has lost.
+            Frame::Promised(promised) => return self.promised(now, link, promised),
+            Frame::Reported { promises } => return self.reported(now, link, promises),
+            Frame::Block(block) => return self.given(now, *block),
+            other => other,
+        };
         let Some(node) = self.links.node(link) else {
             return;
         };
@@ -358,14 +423,17 @@ impl Provider {
             Frame::ProfileAck(ack) => self.profile_ack(node, &ack),
             Frame::GroupBlock(sealed) => self.group_block(now, node, sealed),
             Frame::Ballot(ballot) => self.ballot(ballot),
-            Frame::Resume(words) => self.record(Record::Resume(words)),
+            Frame::Picked(words) => self.record(Record::Resume(words)),
             // These travel towards nodes only; from one they mean nothing.
             Frame::Receipt(_)
             | Frame::Refused { .. }
             | Frame::Witness(_)
-            | Frame::Block(_)
             | Frame::Header(_)
-            | Frame::Proof(_) => {}
+            | Frame::Proof(_)
+            | Frame::Resume { .. }
+            | Frame::Promised(_)
+            | Frame::Reported { .. }
+            | Frame::Block(_) => {}
         }
     }
 }
@@ -375,8 +443,14 @@ impl Machine for Provider {
     type Effect = Effect;
 
     fn handle(&mut self, now: UnixMillis, input: Input) {
+        self.begin(now);
         match input {
-            Input::Join { link, key, token } => self.join(now, link, key, token),
+            Input::Join {
+                link,
+                key,
+                token,
+                report,
+            } => self.join(now, link, key, token, &report),
             Input::Left { link } => self.left(link),
             Input::Asked {
                 link,
@@ -386,6 +460,7 @@ impl Machine for Provider {
             Input::Answer { call, response } => self.answered(now, call, response),
             Input::Frame { link, frame } => self.frame(now, link, *frame),
             Input::CreateToken { token, groups } => self.create_token(token, groups),
+            Input::SealWithoutReports => self.seal_without_reports(now),
             Input::Tick => self.tick(now),
         }
     }

@@ -153,28 +153,68 @@ impl Registry {
         groups.filter_map(|entry| entry.parent).collect()
     }
 
-    pub(super) fn next_node(&self) -> NodeId {
-        NodeId(self.keys.last_key_value().map_or(0, |(last, _)| last.0) + 1)
+    pub(super) fn last_node(&self) -> u32 {
+        self.keys.last_key_value().map_or(0, |(last, _)| last.0)
     }
 
-    pub(super) fn next_group(&self) -> GroupId {
-        GroupId(self.names.last_key_value().map_or(0, |(last, _)| last.0) + 1)
+    pub(super) fn has_node(&self, node: NodeId) -> bool {
+        self.keys.contains_key(&node)
     }
 
-    pub(super) fn next_supply_point(&self) -> Option<SupplyPointId> {
+    /// The numbers of all nodes.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        self.keys.keys().copied().collect()
+    }
+
+    pub(super) fn last_group(&self) -> u32 {
+        self.names.last_key_value().map_or(0, |(last, _)| last.0)
+    }
+
+    pub(super) fn last_supply_point(&self) -> u32 {
         let last = self.supply_points.last_key_value();
-        let next = last.map_or(0, |(last, _)| last.0).checked_add(1)?;
-        Some(SupplyPointId(next))
+        last.map_or(0, |(last, _)| last.0)
+    }
+
+    /// The groups that tokens name and that have no number.
+    pub(super) fn claimable(&self) -> BTreeSet<IdTag> {
+        let named = self.tokens.values().flat_map(|token| &token.groups);
+        let unknown = named.filter(|group_id| !self.groups.contains_key(group_id));
+        unknown.cloned().collect()
     }
 
     pub(super) fn put_node(&mut self, entry: NodeEntry) {
-        self.keys.insert(entry.node, entry.key);
-        self.nodes.insert(entry.key, entry);
+        if let Some(before) = self.keys.insert(entry.node, entry.key) {
+            self.nodes.remove(&before);
+        }
+        if let Some(before) = self.nodes.insert(entry.key, entry.clone())
+            && before.node != entry.node
+        {
+            self.keys.remove(&before.node);
+        }
     }
 
     pub(super) fn put_group(&mut self, entry: GroupEntry) {
         self.names.insert(entry.group, entry.group_id.clone());
-        self.groups.insert(entry.group_id.clone(), entry);
+        if let Some(before) = self.groups.insert(entry.group_id.clone(), entry.clone())
+            && before.group != entry.group
+        {
+            self.names.remove(&before.group);
+        }
+    }
+
+    pub(super) fn remove_outlet(&mut self, supply_point: SupplyPointId) {
+        if let Some(name) = self.supply_points.remove(&supply_point) {
+            self.outlets.remove(&name);
+        }
+    }
+
+    pub(super) fn count_of_outlets(&self) -> usize {
+        self.supply_points.len()
+    }
+
+    pub(super) fn remove_charger(&mut self, entry: &Charger) {
+        self.pseudonyms.remove(&entry.charger);
+        self.chargers.remove(&entry.id_tag);
     }
 
     pub(super) fn put_charger(&mut self, entry: Charger) {

@@ -25,9 +25,11 @@ struct Waiting {
 }
 
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     Register(NodeId, Register),
     Authorize(ChargerId),
+    /// Blocks from this height on.
+    Blocks(u64),
     Nothing,
 }
 
@@ -60,6 +62,14 @@ impl Provider {
                 return;
             }
         }
+        if !self.reports.go_on() {
+            self.reply_register(now, link, call, Status::Pending, None);
+            return;
+        }
+        let is_known = self.registry.charger_of(&asked.id_tag).is_some();
+        if !is_known && self.register_again(now, (link, call), node, &asked) {
+            return;
+        }
         let Some(group_id) = asked.group_id.clone() else {
             self.register_ungrouped(now, link, call, node, asked);
             return;
@@ -81,10 +91,14 @@ impl Provider {
                     self.reply_register(now, link, call, Status::Pending, None);
                 }
             }
+            // It says its name with a charger that the chain knows.
+            None if self.lacks_name_of(node) => {
+                self.reply_register(now, link, call, Status::Pending, None);
+            }
             None => {
-                let group = self.claim(node, &group_id);
+                let group = self.claim(node, &group_id, asked.group);
                 let registration = group.map(|group| self.put_into(node, asked.id_tag, &group));
-                self.reply_register(now, link, call, Status::Invalid, registration);
+                self.reply_unknown(now, link, call, registration);
             }
         }
     }
@@ -100,14 +114,30 @@ impl Provider {
         asked: Register,
     ) {
         let registration = asked.is_home.then(|| {
-            let group = self.ungrouped(node);
+            let group = self.ungrouped(node, asked.group);
             self.put_into(node, asked.id_tag, &group)
         });
-        self.reply_register(now, link, call, Status::Invalid, registration);
+        self.reply_unknown(now, link, call, registration);
+    }
+
+    /// Answers a Register about what nobody knows: as long as the names of groups are lost, it may
+    /// be one of theirs.
+    fn reply_unknown(
+        &mut self,
+        now: UnixMillis,
+        link: LinkId,
+        call: u64,
+        registration: Option<Registration>,
+    ) {
+        let otherwise = match registration.is_none() && self.lacks_names() {
+            true => Status::Pending,
+            false => Status::Invalid,
+        };
+        self.reply_register(now, link, call, otherwise, registration);
     }
 
     /// Answers a Register: accepted where there is a registration, `otherwise` where there is none.
-    fn reply_register(
+    pub(super) fn reply_register(
         &mut self,
         now: UnixMillis,
         link: LinkId,
@@ -136,6 +166,7 @@ impl Provider {
         let is_known =
             known.is_some_and(|k| k.charger == asked.charger && k.group_id == asked.group_id);
         let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
+            None if !self.reports.go_on() || self.lacks_names() => Status::Pending,
             None => Status::Invalid,
             Some(_) => {
                 let what = What::Authorize(asked.charger);
@@ -181,7 +212,7 @@ impl Provider {
     }
 
     /// Calls `parent`; `false` where it is away.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         parent: NodeId,
         request: Request,
@@ -192,6 +223,17 @@ impl Provider {
         let Some(asked) = self.links.of(parent) else {
             return false;
         };
+        self.call(asked, request, (link, call), what)
+    }
+
+    /// Calls whoever is on the link `asked`; `false` where too many calls are under way.
+    pub(super) fn call(
+        &mut self,
+        asked: LinkId,
+        request: Request,
+        (link, call): (LinkId, u64),
+        what: What,
+    ) -> bool {
         if self.relay.waiting.len() >= MAX_RELAYED {
             return false;
         }
@@ -229,6 +271,7 @@ impl Provider {
                 self.authorized(link, call, charger, ack);
             }
             (What::Authorize(_), _) => self.reply_authorize(link, call, Status::Pending),
+            (What::Blocks(from), _) => self.blocks_came(now, from),
             (What::Nothing, _) => {}
         }
     }
@@ -242,6 +285,10 @@ impl Provider {
         match (ack.status, &ack.grant) {
             (Status::Accepted, Some(grant)) if is_valid(grant) => {
                 self.reply(link, call, Some(Response::Authorize(ack)));
+            }
+            // The chain may know more of its charger and its parent.
+            (Status::Accepted, _) if !self.reports.go_on() => {
+                self.reply_authorize(link, call, Status::Pending);
             }
             (Status::Accepted, _) => self.reply_authorize(link, call, Status::Invalid),
             (refused, _) => self.reply_authorize(link, call, refused),

@@ -40,6 +40,7 @@ impl Received {
         Witnessed {
             profile: self.profile.clone(),
             receipt: self.receipt.clone(),
+            grant: self.grant.clone(),
         }
     }
 }
@@ -106,6 +107,13 @@ impl Rounds {
         Some(received)
     }
 
+    /// Empties the charges that wait.
+    pub(super) fn take_all(&mut self) -> Vec<Received> {
+        self.places.clear();
+        self.counts.clear();
+        std::mem::take(&mut self.received).into_values().collect()
+    }
+
     pub(super) fn received(&self, number: (NodeId, u32)) -> Option<&Received> {
         self.received.get(&number)
     }
@@ -115,7 +123,7 @@ impl Rounds {
     }
 
     /// The charges that a node submitted, in their order.
-    pub(super) fn of_node(&self, node: NodeId) -> impl Iterator<Item = &Received> {
+    pub(super) fn of_node(&self, node: NodeId) -> impl DoubleEndedIterator<Item = &Received> {
         let all = self.received.range((node, 0)..=(node, u32::MAX));
         all.map(|(_, received)| received)
     }

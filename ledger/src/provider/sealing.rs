@@ -18,11 +18,13 @@ use crate::tariff::Price;
 impl Provider {
     /// Seals every round that is over.
     pub(super) fn tick(&mut self, now: UnixMillis) {
-        while let Some(round) = self.due(now) {
-            if !self.seal_round(now, round) {
-                break;
-            }
-        }
+        self.settle_reports(now);
+        self.ask_again(now);
+        while self.reports.go_on()
+            && let Some(round) = self.due(now)
+            && self.keeps_promises(round)
+            && self.seal_round(now, round)
+        {}
         self.wake(now);
     }
 
@@ -212,7 +214,8 @@ impl Provider {
             charges: header.charges,
             final_height: self.state.final_height,
         });
-        let parents = self.registry.parents();
+        let mut parents = self.registry.parents();
+        parents.extend(self.state.groups.values().map(|account| account.parent));
         // By height: a copy for each of thousands of links would fill the memory.
         let (from, count) = (header.height, 1);
         let send = |(link, node)| match parents.contains(&node) {
@@ -225,14 +228,21 @@ impl Provider {
 
     /// Keeps what proves the blocks that became final, and sends their bills.
     fn settle_final(&mut self, before: u64) {
+        self.keep_finality(before);
         for height in before + 1..=self.state.final_height {
-            if let Some(finality) = self.history.finality(height, &self.state) {
-                self.persist(disk::finality(height, &finality));
-            }
             if let Some(block) = self.history.block(height).cloned() {
                 self.send_bills(&block);
             }
         }
         self.history.forget(self.state.final_height);
+    }
+
+    /// Keeps what proves the blocks that became final.
+    pub(super) fn keep_finality(&mut self, before: u64) {
+        for height in before + 1..=self.state.final_height {
+            if let Some(finality) = self.history.finality(height, &self.state) {
+                self.persist(disk::finality(height, &finality));
+            }
+        }
     }
 }

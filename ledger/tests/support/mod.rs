@@ -53,6 +53,8 @@ pub struct Gateway {
     pub process: Process<Node>,
     pub link: Option<LinkId>,
     pub is_cut: bool,
+    /// When it tries to join again, after it was told that the provider does not let it in yet.
+    tries_again: UnixMillis,
     /// How far its clock is behind.
     lag_ms: u64,
     pub events: Vec<node::Event>,
@@ -121,7 +123,11 @@ impl Network {
             now: UnixMillis(1_800_000_001_000),
             genesis,
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),
-            provider: Process::new(),
+            provider: Process {
+                // It can be copied, as a backup is.
+                store: Store::simulated(),
+                ..Process::new()
+            },
             gateways: Vec::new(),
             provider_events: Vec::new(),
             tamper: None,
@@ -165,6 +171,7 @@ impl Network {
             process: Process::new(),
             link: None,
             is_cut: false,
+            tries_again: UnixMillis(0),
             lag_ms: 0,
             events: Vec::new(),
             decisions: Vec::new(),
@@ -225,6 +232,18 @@ impl Network {
         for index in 0..self.gateways.len() {
             self.drop_link(index);
         }
+    }
+
+    /// A copy of the provider's store as it is now.
+    pub fn back_up(&self) -> Store {
+        self.provider.store.copy().expect("it is a simulated one")
+    }
+
+    /// The provider's machine is lost, and begins again from a copy of its store.
+    pub fn restore(&mut self, backup: Store) {
+        self.crash_provider();
+        self.provider.store = backup;
+        self.start_provider();
     }
 
     pub fn restart(&mut self, name: &str) {
@@ -304,16 +323,19 @@ impl Network {
         for index in 0..self.gateways.len() {
             let gateway = &mut self.gateways[index];
             let is_up = gateway.process.machine.is_some() && self.provider.machine.is_some();
-            if !is_up || gateway.is_cut || gateway.link.is_some() {
+            let waits = gateway.is_cut || gateway.tries_again > self.now;
+            if !is_up || waits || gateway.link.is_some() {
                 continue;
             }
             let link = self.next_link;
             self.next_link += 1;
             gateway.link = Some(link);
+            let node = gateway.process.machine.as_ref();
             let join = provider::Input::Join {
                 link,
                 key: gateway.key.public(),
                 token: Some(Hash::of(gateway.name.as_bytes())),
+                report: node.expect("it is up").report(),
             };
             self.queue
                 .push_back((index, link, Message::ToProvider(join)));

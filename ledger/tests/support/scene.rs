@@ -6,7 +6,9 @@ use ledger::node::{self, MeasuredCharge, NodeConfig, Outlet};
 use ledger::provider::{self, JoinRefusal, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
 use ledger::store::{Machine, Step};
-use protocol::message::{AuthorizeAck, ChargeInfo, ChargeInfoLine, Finality, Request, Response};
+use protocol::message::{
+    AuthorizeAck, ChargeInfo, ChargeInfoLine, Finality, Report, Request, Response,
+};
 use protocol::{
     EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, UnixMillis,
     UnixSeconds,
@@ -323,13 +325,35 @@ impl Network {
     pub fn join(&mut self, key: PublicKey, token: Option<Hash>) -> Result<NodeId, JoinRefusal> {
         let machine = self.provider.machine.as_mut().expect("it runs");
         let link = u64::MAX;
-        machine.handle(self.now, provider::Input::Join { link, key, token });
+        machine.handle(
+            self.now,
+            provider::Input::Join {
+                link,
+                key,
+                token,
+                report: Report::default(),
+            },
+        );
         while let Some(step) = machine.poll() {
             if let Step::Effect(provider::Effect::Joined { result, .. }) = step {
                 return result.map(|ack| ack.node);
             }
         }
         panic!("no answer to a join");
+    }
+
+    /// Nodes show promises with grants that nobody signed.
+    pub fn spoil_promises(&mut self) {
+        self.spoil = Some(Box::new(|frame| {
+            if let Frame::Promised(promised) = &mut *frame {
+                promised.witnessed.grant.signature.0[0] ^= 1;
+            }
+            true
+        }));
+    }
+
+    pub fn spoil_nothing(&mut self) {
+        self.spoil = None;
     }
 
     /// No group block reaches the provider.

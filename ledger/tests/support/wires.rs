@@ -2,7 +2,7 @@
 
 use ledger::frame::Frame;
 use ledger::node;
-use ledger::provider::{self, LinkId, stored_blocks, stored_proofs};
+use ledger::provider::{self, JoinRefusal, LinkId, stored_blocks, stored_proofs};
 use ledger::store::{Machine, Step, Write};
 use protocol::UnixMillis;
 use protocol::message::{JoinAck, Request, Response};
@@ -102,8 +102,12 @@ impl Network {
             }
             Err(refusal) => {
                 if let Some(index) = self.by_link(link) {
-                    self.gateways[index].refusals.push(refusal);
-                    self.gateways[index].is_cut = true;
+                    let gateway = &mut self.gateways[index];
+                    match refusal {
+                        JoinRefusal::Listening => gateway.tries_again = self.now.plus_ms(1_000),
+                        _ => gateway.is_cut = true,
+                    }
+                    gateway.refusals.push(refusal);
                     self.drop_link(index);
                 }
             }
@@ -185,10 +189,26 @@ impl Network {
         match effect {
             Effect::Call(request) => self.call(index, request),
             Effect::Decided { question, decision } => gateway.decisions.push((question, decision)),
+            Effect::SendBlocks { from, count } => self.give_blocks(index, from, count),
             Effect::WakeAt(at) => wake(&mut gateway.process.alarm, at),
             Effect::Notify(event) => gateway.events.push(event),
             Effect::Neighbour(to) => self.neighbour_effect(index, to),
             Effect::Send(_) | Effect::Reply { .. } => {}
+        }
+    }
+
+    /// A node's blocks, towards the provider.
+    fn give_blocks(&mut self, index: usize, from: u64, count: u64) {
+        let gateway = &self.gateways[index];
+        let Some(link) = gateway.link else { return };
+        let mut blocks = Vec::new();
+        node::stored_blocks(&gateway.process.store, from, count, |b| blocks.push(b))
+            .expect("the store is whole");
+        for block in blocks {
+            let frame = Box::new(Frame::Block(Box::new(block)));
+            let input = provider::Input::Frame { link, frame };
+            self.queue
+                .push_back((index, link, Message::ToProvider(input)));
         }
     }
 

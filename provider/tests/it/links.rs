@@ -18,6 +18,7 @@ fn register(id_tag: &str, group: &str) -> Request {
         id_tag: tag(id_tag),
         group_id: Some(tag(group)),
         is_home: true,
+        group: None,
     })
 }
 
@@ -160,6 +161,7 @@ async fn a_joined_node_registers_its_charger_and_outlet() {
         outlet: "garage".to_owned(),
         owner: tag("HOST"),
         meter: "SDM630 1".to_owned(),
+        supply_point: None,
     });
     let first = node.call(outlet.clone()).await;
     assert_eq!(

@@ -3,7 +3,7 @@
 use ledger::Frame;
 use protocol::link::{self, BinaryFrames, CallFailure, Connection, Event, LinkOptions};
 use protocol::message::{
-    Hello, HelloAck, Join, JoinAck, Request, Response, SUBPROTOCOL, from_json,
+    Hello, HelloAck, Join, JoinAck, Report, Request, Response, SUBPROTOCOL, from_json,
 };
 use protocol::rpc::{CallErrorCode, to_json};
 use protocol::{Challenge, Domain, Hash, KeyPair, decode};
@@ -85,6 +85,7 @@ impl RawNode {
                 &genesis.provider_key,
             ),
             token: token.map(str::to_owned),
+            report: Report::default(),
         }
     }
 

@@ -31,6 +31,7 @@ impl Parent {
             id_tag: tag("CAR-1"),
             group_id: Some(tag("FLEET")),
             is_home: true,
+            group: None,
         });
         let Response::Register(registered) = node.call(register).await else {
             panic!("the answer to Register");
@@ -39,6 +40,7 @@ impl Parent {
             outlet: "garage".to_owned(),
             owner: tag("FLEET"),
             meter: "SDM630 1".to_owned(),
+            supply_point: None,
         });
         let Response::RegisterSupplyPoint(outlet) = node.call(outlet).await else {
             panic!("the answer to RegisterSupplyPoint");

@@ -114,8 +114,8 @@ impl Checks {
             let Some(signer) = self.honest.get(&key).copied() else {
                 continue;
             };
-            let seq = line.profile.body.seq;
-            let signed = self.watched[signer].signed.get(&seq);
+            let (node, seq) = (line.profile.body.node, line.profile.body.seq);
+            let signed = self.watched[signer].signed.get(&(node, seq));
             if signed.is_none_or(|(hash, _)| *hash != line.profile.hash()) {
                 let words = format!(
                     "gateway {index} booked charge {seq} of gateway {signer}, which never signed it"

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ledger::node::{Charge, Stage};
 use ledger::provider::stored_blocks;
-use ledger::{Block, Node, State};
-use protocol::{Genesis, IdTag, PublicKey, SignedProfile};
+use ledger::{Block, Node, Provider, State};
+use protocol::{Genesis, IdTag, NodeId, PublicKey, SignedProfile};
 
 use crate::lies::{CrowdLie, GatewayLie};
 use crate::world::{Gateway, Phase, World, charge_id};
@@ -15,7 +15,7 @@ const ROUNDS_WITH_LYING_PROVIDER: u64 = 5;
 
 /// What has not come about yet; `None` when all is well.
 pub(crate) fn unmet(world: &World) -> Option<String> {
-    if world.scenario.provider_lie.is_some() {
+    if is_nothing_due(world) {
         let round_ms = world.scenario.genesis.interval_ms();
         let until = world.scenario.heals_at + ROUNDS_WITH_LYING_PROVIDER * round_ms;
         return (world.now < until).then(|| "the run goes on a while".to_owned());
@@ -42,6 +42,39 @@ pub(crate) fn unmet(world: &World) -> Option<String> {
     None
 }
 
+/// Of a provider that lies, or has contradicted itself, nothing is expected.
+fn is_nothing_due(world: &World) -> bool {
+    world.scenario.provider_lie.is_some() || world.checks.is_excused()
+}
+
+/// Whether those that a provider waits for after its start are gone for good: half of the voters,
+/// who has a block that it lacks, or who measured a charge that was promised.
+pub(crate) fn waits_for_the_gone(world: &World, provider: &Provider) -> bool {
+    let state = provider.state();
+    let now = world.branches[0].process.clock(world.now);
+    let standing = provider.standing(now);
+    let has_left = |key: &PublicKey| {
+        let mut gateways = world.gateways.iter();
+        gateways.any(|gateway| gateway.has_left && gateway.key.public() == *key)
+    };
+    let is_gone = |node: &NodeId| state.nodes.get(node).is_none_or(|a| has_left(&a.key));
+    if let Some(height) = standing.behind {
+        let mut gateways = world.gateways.iter().filter(|gateway| !gateway.has_left);
+        return !gateways.any(|gateway| {
+            let node = gateway.process.machine.as_ref();
+            let state = node.and_then(Node::state);
+            node.is_none() || state.is_some_and(|state| state.height >= height)
+        });
+    }
+    let any_left = world.gateways.iter().any(|gateway| gateway.has_left);
+    if standing.goes_on {
+        return any_left && provider.missing().any(|(node, _, _)| is_gone(&node));
+    }
+    let awake = state.groups.values();
+    let here = awake.filter(|group| !is_gone(&group.parent)).count() as u64;
+    here * 2 <= standing.voters
+}
+
 /// Honest gateways that have not left.
 fn honest(world: &World) -> impl Iterator<Item = (usize, &Gateway)> {
     let all = world.gateways.iter().enumerate();
@@ -62,11 +95,9 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
     let waiting = node.charges().find(|charge| match &charge.stage {
         Stage::Held { .. } => false,
         Stage::Measured => !is_excused(world, node, charge),
-        Stage::Signed {
-            profile,
-            receipt: None,
-            ..
-        } => is_final_due || !is_in_chain(state, profile),
+        // Its receipt got lost; that it is in the chain it is told by a proof.
+        Stage::Signed { profile, .. } if is_sealed(state, profile) => is_final_due,
+        Stage::Signed { receipt: None, .. } => !is_lost_with_its_charger(world, node),
         Stage::Signed { .. } => is_final_due,
     });
     waiting.map(|charge| {
@@ -82,12 +113,6 @@ fn unmet_by(world: &World, index: usize, node: &Node, state: &State) -> Option<S
     })
 }
 
-/// Whether a charge is in a block: nobody gives a receipt for it any more then.
-fn is_in_chain(state: &State, profile: &SignedProfile) -> bool {
-    let account = state.nodes.get(&profile.body.node);
-    account.is_some_and(|account| profile.body.seq <= account.last_seq)
-}
-
 /// Whether a charge may wait for ever: it, or one before it at its outlet, waits for somebody who
 /// is gone or lies. (Charges of one outlet are signed in order, as its register rises.)
 fn is_excused(world: &World, node: &Node, charge: &Charge) -> bool {
@@ -98,6 +123,20 @@ fn is_excused(world: &World, node: &Node, charge: &Charge) -> bool {
     });
     let mut tags = before.map(|other| &other.measured.id_tag);
     tags.any(|id_tag| is_orphaned(world, id_tag))
+}
+
+fn is_sealed(state: &State, profile: &SignedProfile) -> bool {
+    let account = state.nodes.get(&profile.body.node);
+    account.is_some_and(|account| profile.body.seq <= account.last_seq)
+}
+
+/// Whether a charge that was signed has lost its charger: the provider's disk was lost before that
+/// was in a block, and its home is gone. It stops those behind it, which have later numbers.
+fn is_lost_with_its_charger(world: &World, node: &Node) -> bool {
+    let mut open = node
+        .charges()
+        .filter(|charge| matches!(charge.stage, Stage::Signed { receipt: None, .. }));
+    world.known.was_restored && open.any(|charge| is_orphaned(world, &charge.measured.id_tag))
 }
 
 /// Whether an idTag's home or its group's parent is gone or lies.
@@ -155,7 +194,7 @@ fn newest_content(world: &World) -> u64 {
 
 /// Adds up: what honest gateways metered is in the chain once, or listed in their outboxes.
 pub(crate) fn at_the_end(world: &mut World) {
-    if world.scenario.provider_lie.is_some() {
+    if is_nothing_due(world) {
         return;
     }
     if let Err((invariant, what)) = add_up(world) {

@@ -16,7 +16,7 @@ use ledger::Node;
 use ledger::evidence::EvidenceFile;
 use ledger::node::Event;
 use ledger::store::Store;
-use protocol::{Hash, PublicKey};
+use protocol::{Hash, NodeId, PublicKey};
 
 use crate::faults::Fault;
 use crate::lies::GatewayLie;
@@ -24,7 +24,7 @@ use crate::scenario::{Scenario, provider_key, site_key};
 use books::Books;
 use branches::Branches;
 pub(crate) use branches::look_at_branches;
-pub(crate) use ending::{at_the_end, unmet};
+pub(crate) use ending::{at_the_end, unmet, waits_for_the_gone};
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ struct Watched {
     height: u64,
     tip: Option<Hash>,
     // Number and hash of each profile it signed, and the charge's name.
-    signed: BTreeMap<u32, (Hash, [u8; 16])>,
+    signed: BTreeMap<(NodeId, u32), (Hash, [u8; 16])>,
     // Charges it has taken in and not let go.
     outbox: Vec<[u8; 16]>,
     // Charges it let go, with proof that they are final.
@@ -59,6 +59,8 @@ struct Watched {
 pub(crate) struct Checks {
     pub(crate) violation: Option<Violation>,
     provider_lies: bool,
+    // It contradicts what it signed in a life that its disk has forgotten.
+    is_excused: bool,
     voters_lie: bool,
     // Nobody lies and no frame is lost within a link: no profile may be refused.
     refuses_nothing: bool,
@@ -88,6 +90,7 @@ impl Checks {
         Self {
             violation: None,
             provider_lies: scenario.provider_lie.is_some(),
+            is_excused: false,
             voters_lie: scenario
                 .sites
                 .iter()
@@ -109,6 +112,17 @@ impl Checks {
             has_resumed: false,
             branches: Branches::default(),
         }
+    }
+
+    /// From now on the provider counts as one that lies; see `world::known`.
+    pub(crate) fn excuse_provider(&mut self) {
+        self.is_excused = true;
+        self.provider_lies = true;
+        self.refuses_nothing = false;
+    }
+
+    pub(crate) fn is_excused(&self) -> bool {
+        self.is_excused
     }
 
     pub(crate) fn violated(&mut self, invariant: &'static str, what: &str) {

@@ -43,8 +43,9 @@ impl Checks {
                 continue;
             };
             let entry = (profile.hash(), charge.measured.id);
-            let seq = profile.body.seq;
-            let first = *self.watched[index].signed.entry(seq).or_insert(entry);
+            let (node, seq) = (profile.body.node, profile.body.seq);
+            let signed = &mut self.watched[index].signed;
+            let first = *signed.entry((node, seq)).or_insert(entry);
             if first != entry {
                 let words = format!("gateway {index} signed two profiles with number {seq}");
                 self.violated("a number is used once", &words);
@@ -57,7 +58,7 @@ impl Checks {
         let watched = &mut self.watched[index];
         watched.released.push(id);
         let mut of_charge = watched.signed.iter().filter(|(_, (_, of))| *of == id);
-        let Some((seq, (hash, _))) = of_charge.next_back() else {
+        let Some(((_, seq), (hash, _))) = of_charge.next_back() else {
             let words = format!("gateway {index} let a charge go that it never signed");
             self.violated("nothing acknowledged is lost", &words);
             return;

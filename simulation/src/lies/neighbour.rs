@@ -3,8 +3,9 @@
 use ledger::Header;
 use ledger::evidence::{EvidenceFile, Exhibit, TwoHeaders};
 use ledger::node::stored_headers;
+use protocol::HexBytes;
 use protocol::Signed;
-use protocol::message::{FileBytes, OfferEvidence, Request, Response};
+use protocol::message::{OfferEvidence, Request, Response};
 
 use super::{Conduct, ProviderLie};
 use crate::scenario::site_key;
@@ -51,7 +52,7 @@ impl World {
             genesis: self.scenario.genesis.clone(),
             exhibit: Exhibit::TwoHeaders(Box::new(two)),
         };
-        let file = FileBytes(file.to_bytes());
+        let file = HexBytes(file.to_bytes());
         Some(Request::OfferEvidence(OfferEvidence { file }))
     }
 

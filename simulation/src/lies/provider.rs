@@ -6,6 +6,7 @@ use ledger::provider::{self as rules, LinkId, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
 use ledger::store::Store;
 use ledger::{Block, State, apply};
+use protocol::message::Report;
 use protocol::{KeyPair, Receipt, Signed};
 
 use super::block::{Before, forge};
@@ -165,6 +166,10 @@ impl World {
         link: LinkId,
         input: rules::Input,
     ) -> Option<rules::Input> {
+        let input = match self.scenario.provider_lie {
+            Some(_) => unheard(input)?,
+            None => input,
+        };
         let Some((conduct, name)) = self.conduct().filter(|_| self.is_lied_to(index)) else {
             return Some(input);
         };
@@ -208,7 +213,11 @@ impl World {
         let chain_id = self.scenario.genesis.chain_id();
         let receipt = Signed::new(receipt, &provider_key(), &chain_id);
         self.provider_sends(link, Frame::Receipt(receipt.clone()));
-        let witnessed = Witnessed { profile, receipt };
+        let witnessed = Witnessed {
+            profile,
+            receipt,
+            grant: submission.grant.clone(),
+        };
         for link in self.links_of_branch(0) {
             self.provider_sends(link, Frame::Witness(witnessed.clone()));
         }
@@ -324,6 +333,22 @@ fn forge_last(lie: BlockLie, scenario: &Scenario, blocks: &[Block]) -> Option<Bl
         state: &state,
     };
     forge(lie, last, &before)
+}
+
+/// What is left of an input for a provider that does not want to know what it has signed.
+fn unheard(input: rules::Input) -> Option<rules::Input> {
+    match input {
+        rules::Input::Join {
+            link, key, token, ..
+        } => Some(rules::Input::Join {
+            link,
+            key,
+            token,
+            report: Report::default(),
+        }),
+        rules::Input::Frame { frame, .. } if matches!(*frame, Frame::Promised(_)) => None,
+        other => Some(other),
+    }
 }
 
 fn without_votes(bytes: &[u8]) -> Vec<u8> {

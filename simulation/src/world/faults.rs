@@ -58,6 +58,8 @@ impl World {
                     Who::Gateway(index) => self.gateways[index].process.slow_ms = ms,
                 }
             }
+            Fault::BackUp => self.backup = self.branches[0].process.store.copy(),
+            Fault::Restore => self.restore_provider(),
             Fault::Leave(index) => {
                 self.tally.count("gateway left for good");
                 self.gateways[index].has_left = true;

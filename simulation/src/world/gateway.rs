@@ -83,6 +83,15 @@ impl World {
                 self.queue.push(moment, alarm);
             }
             Effect::Neighbour(wanted) => self.neighbour_effect(index, wanted),
+            Effect::SendBlocks { from, count } => {
+                let mut frames = Vec::new();
+                let store = &self.gateways[index].process.store;
+                let take = |block| frames.push(Frame::Block(Box::new(block)));
+                node::stored_blocks(store, from, count, take).expect("memory is whole");
+                for frame in frames {
+                    self.gateway_sends(index, frame);
+                }
+            }
             Effect::Notify(event) => self.gateway_tells(index, &event),
         }
     }

@@ -48,10 +48,13 @@ impl World {
         };
         self.links.insert(id, link);
         self.gateways[index].link = Some(id);
+        let gateway = &self.gateways[index];
+        let node = gateway.process.machine.as_ref().expect("it is up");
         let input = rules::Input::Join {
             link: id,
-            key: self.gateways[index].key.public(),
+            key: gateway.key.public(),
             token: Some(token(index)),
+            report: node.report(),
         };
         self.send_to_provider(id, input);
     }
@@ -133,6 +136,7 @@ impl World {
     pub(super) fn arrives_at_gateway(&mut self, id: LinkId, input: node::Input) {
         if let Some(index) = self.wire(id).map(|link| link.gateway) {
             self.see_input(index, &input);
+            self.note_out(&input);
             self.post_gateway(index, Item::input(input));
         }
     }

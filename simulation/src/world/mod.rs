@@ -3,6 +3,7 @@
 mod changes;
 mod faults;
 mod gateway;
+mod known;
 mod links;
 mod neighbours;
 mod people;
@@ -28,6 +29,7 @@ use crate::random::Random;
 use crate::scenario::{Scenario, provider_key, site_key};
 use crate::tally::Tally;
 use crate::trace::Trace;
+use known::Known;
 use links::Link;
 use neighbours::Nearness;
 pub(crate) use people::{People, Phase, charge_id};
@@ -150,6 +152,9 @@ pub(crate) struct World {
     pub(crate) liar: ProviderMemory,
     pub(crate) random: Random,
     pub(crate) near: Nearness,
+    pub(crate) known: Known,
+    // The provider's store as it was when it was backed up last.
+    backup: Option<Store>,
     weather: Weather,
     links: BTreeMap<LinkId, Link>,
     queue: Queue<Event>,
@@ -183,6 +188,8 @@ impl World {
             liar: ProviderMemory::new(&scenario, seed),
             random: Random::new(seed, 1),
             near: Nearness::new(seed),
+            known: Known::default(),
+            backup: None,
             weather: Weather::default(),
             links: BTreeMap::new(),
             queue: Queue::new(),
@@ -356,6 +363,9 @@ impl World {
     fn look(&mut self) {
         let deadline = self.scenario.heals_at + self.scenario.patience_ms() + self.ahead_ms;
         let unmet = crate::check::unmet(self);
+        if unmet.is_some() {
+            self.operate();
+        }
         match unmet {
             None => self.finish(),
             Some(unmet) if self.now >= deadline => self.checks.violated("liveness", &unmet),
@@ -395,6 +405,11 @@ impl World {
         let life = process.life;
         self.note(who, || format!("starts, life {life}"));
         self.queue.push(self.now, Event::Tick(who, life));
+        self.forget_told();
+        if self.scenario.provider_lie.is_some() {
+            // Who lies does not listen.
+            self.post_provider(branch, rules::Input::SealWithoutReports);
+        }
     }
 
     fn start_gateway(&mut self, index: usize) {

@@ -3,6 +3,7 @@
 use ledger::frame::Frame;
 use ledger::node;
 use ledger::provider::{self as rules, Effect, LinkId, stored_blocks, stored_proofs};
+use ledger::store::Store;
 use protocol::message::JoinAck;
 
 use super::links::CALL_MS;
@@ -29,6 +30,9 @@ impl World {
     pub(super) fn run_provider(&mut self, branch: usize) {
         let waiting = self.branches[branch].process.inbox.len();
         let count = self.batch_size(waiting);
+        if branch == 0 {
+            self.note_told(count);
+        }
         let process = &mut self.branches[branch].process;
         process.is_scheduled = false;
         let Some(ran) = process.run(self.now, count) else {
@@ -117,6 +121,15 @@ impl World {
         }
     }
 
+    /// The provider's blocks from a height on.
+    pub(super) fn read_blocks(&self, from: u64, count: u64) -> Vec<ledger::Block> {
+        let mut blocks = Vec::new();
+        let store = &self.branches[0].process.store;
+        let take = |block| blocks.push(block);
+        stored_blocks(store, from.max(1), count, take).expect("the store is whole");
+        blocks
+    }
+
     fn blocks(&self, branch: usize, from: u64, count: u64) -> Vec<Frame> {
         let mut frames = Vec::new();
         let store = &self.branches[branch].process.store;
@@ -152,6 +165,10 @@ impl World {
                 let genesis = self.scenario.genesis.clone();
                 self.send_to_gateway(link, node::Input::LinkUp { genesis, ack });
             }
+            Err(rules::JoinRefusal::Listening) => {
+                self.tally.count("join put off by a provider that listens");
+                self.break_link(link);
+            }
             Err(refusal) => {
                 let words = format!("a node with a token is not let in: {refusal}");
                 self.checks.violated("enrolment", &words);
@@ -166,7 +183,25 @@ impl World {
                 round,
                 charges,
                 final_height,
-            } => format!("sealed {height}, round {round}: {charges} charges, final {final_height}"),
+            } => {
+                if branch == 0 {
+                    self.note_sealed(*height);
+                }
+                format!("sealed {height}, round {round}: {charges} charges, final {final_height}")
+            }
+            rules::Event::Adopted { .. } => {
+                self.tally.count("restored provider takes a block back");
+                format!("{event:?}")
+            }
+            rules::Event::MissingCharge { .. } => {
+                self.tally
+                    .count("round held up: a promised charge is not here");
+                format!("{event:?}")
+            }
+            rules::Event::TwoHeaders { .. } => {
+                self.tally.count("found by the provider: its two headers");
+                format!("{event:?}")
+            }
             rules::Event::Convicted { node, offence } => {
                 self.tally.count("conviction recorded by the provider");
                 format!("node {node} is convicted: {offence}")
@@ -174,6 +209,32 @@ impl World {
             other => format!("{other:?}").chars().take(120).collect(),
         };
         self.note(Who::Provider(branch), || format!("tells: {words}"));
+    }
+
+    /// The provider's disk is lost; it begins again from the newest backup.
+    pub(super) fn restore_provider(&mut self) {
+        let Some(backup) = self.backup.as_ref().and_then(Store::copy) else {
+            return;
+        };
+        self.tally.count("provider restored from a backup");
+        self.crash_provider(0);
+        self.branches[0].process.store = backup;
+        self.known.was_restored = true;
+        self.note(Who::Provider(0), || "is restored from a backup".to_owned());
+    }
+
+    /// The operator of a provider that waits for somebody who is gone for good has it go on.
+    pub(super) fn operate(&mut self) {
+        let Some(provider) = &self.branches[0].process.machine else {
+            return;
+        };
+        let now = self.branches[0].process.clock(self.now);
+        let waits = !provider.standing(now).goes_on || provider.missing().next().is_some();
+        if waits && !self.known.is_overridden && crate::check::waits_for_the_gone(self, provider) {
+            self.tally.count("operator has it go on unheard");
+            self.known.is_overridden = true;
+            self.post_provider(0, rules::Input::SealWithoutReports);
+        }
     }
 
     pub(super) fn crash_provider(&mut self, branch: usize) {

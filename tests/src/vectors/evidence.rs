@@ -422,6 +422,7 @@ fn promise(chain: &Chain, index: usize, round: u64) -> Witnessed {
     Witnessed {
         profile,
         receipt: sign(receipt, &chain::provider()),
+        grant: HOME.grant(),
     }
 }
 

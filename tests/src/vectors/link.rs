@@ -83,6 +83,7 @@ fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
             Frame::Witness(Witnessed {
                 receipt: receipt(&profile),
                 profile,
+                grant: HOME.grant(),
             }),
         ),
         (
@@ -139,6 +140,7 @@ fn requests(chain: &Chain) -> Vec<Request> {
             id_tag: id_tag("HOME-1"),
             group_id: Some(id_tag("HOUSEHOLD")),
             is_home: true,
+            group: None,
         }),
         Request::CheckAuth(CheckAuth {
             id_tag: id_tag("HOME-2"),
@@ -153,6 +155,7 @@ fn requests(chain: &Chain) -> Vec<Request> {
             outlet: "garage".to_owned(),
             owner: id_tag("HOUSEHOLD"),
             meter: "SDM630 12345678".to_owned(),
+            supply_point: None,
         }),
         Request::NameDeputy(NameDeputy {
             deputy: chain::deputy(1, Some(3), 1),

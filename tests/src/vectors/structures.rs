@@ -357,6 +357,7 @@ pub(super) fn handshake() -> Json {
     let join = protocol::message::Join {
         signature: by_node,
         token: Some("one-time-token".to_owned()),
+        report: protocol::message::Report::default(),
     };
     let joined = protocol::message::JoinAck {
         node: NodeId(1),
@@ -364,6 +365,7 @@ pub(super) fn handshake() -> Json {
         last_seq: 0,
         last_profile: Hash::ZERO,
         tip: 0,
+        wants_report: false,
     };
     let call = |id: &str, action: &str, payload: serde_json::Value| {
         format!("[2,\"{id}\",\"{action}\",{payload}]")

@@ -67,6 +67,7 @@ async fn welcome(mut connection: Connection) -> Option<()> {
         last_seq: 0,
         last_profile: protocol::Hash::ZERO,
         tip: 0,
+        wants_report: false,
     })));
     // Open until the gateway closes it.
     next_call(&mut connection).await.map(|_| ())
