@@ -69,6 +69,9 @@ impl World {
         let node::Input::Frame(frame) = input else {
             return;
         };
+        if self.scenario.has_stranger && !self.is_the_providers(frame) {
+            return;
+        }
         let out = &mut self.known.out;
         match &**frame {
             Frame::Block(block) => out.header(&block.header),
@@ -77,6 +80,19 @@ impl World {
             Frame::Witness(witnessed) => out.promise(&witnessed.receipt),
             _ => {}
         }
+    }
+
+    fn is_the_providers(&self, frame: &Frame) -> bool {
+        let genesis = &self.scenario.genesis;
+        let (key, chain_id) = (&genesis.provider_key, genesis.chain_id());
+        let signed = match frame {
+            Frame::Block(block) => block.header.verify(key, &chain_id),
+            Frame::Header(header) => header.verify(key, &chain_id),
+            Frame::Receipt(receipt) => receipt.verify(key, &chain_id),
+            Frame::Witness(witnessed) => witnessed.receipt.verify(key, &chain_id),
+            _ => Ok(()),
+        };
+        signed.is_ok()
     }
 
     /// A new life of the provider begins: it was told nothing yet.
