@@ -57,6 +57,9 @@ impl SignedThings {
 pub(crate) struct Known {
     out: SignedThings,
     told: SignedThings,
+    // Gateways that have told all they know in this life of the provider.
+    tellers: BTreeSet<usize>,
+    has_sealed: bool,
     /// The provider was restored from a backup once.
     pub(crate) was_restored: bool,
     /// In this life of the provider its operator has it go on unheard.
@@ -69,6 +72,9 @@ impl World {
         let node::Input::Frame(frame) = input else {
             return;
         };
+        if self.scenario.has_stranger && !self.is_the_providers(frame) {
+            return;
+        }
         let out = &mut self.known.out;
         match &**frame {
             Frame::Block(block) => out.header(&block.header),
@@ -79,15 +85,30 @@ impl World {
         }
     }
 
+    fn is_the_providers(&self, frame: &Frame) -> bool {
+        let genesis = &self.scenario.genesis;
+        let (key, chain_id) = (&genesis.provider_key, genesis.chain_id());
+        let signed = match frame {
+            Frame::Block(block) => block.header.verify(key, &chain_id),
+            Frame::Header(header) => header.verify(key, &chain_id),
+            Frame::Receipt(receipt) => receipt.verify(key, &chain_id),
+            Frame::Witness(witnessed) => witnessed.receipt.verify(key, &chain_id),
+            _ => Ok(()),
+        };
+        signed.is_ok()
+    }
+
     /// A new life of the provider begins: it was told nothing yet.
     pub(super) fn forget_told(&mut self) {
         self.known.told = SignedThings::default();
+        self.known.tellers.clear();
+        self.known.has_sealed = false;
         self.known.is_overridden = false;
     }
 
     /// The provider takes these inputs in.
     pub(super) fn note_told(&mut self, count: usize) {
-        let told = &mut self.known.told;
+        let Known { told, tellers, .. } = &mut self.known;
         let inbox = &self.branches[0].process.inbox;
         for input in inbox
             .iter()
@@ -102,7 +123,10 @@ impl World {
                         told.header(&header);
                     }
                 }
-                rules::Input::Frame { frame, .. } => match &**frame {
+                rules::Input::Frame { link, frame } => match &**frame {
+                    Frame::Reported { .. } => {
+                        tellers.extend(self.links.get(link).map(|link| link.gateway));
+                    }
                     Frame::Promised(Promised { witnessed, .. }) => told.promise(&witnessed.receipt),
                     Frame::Block(block) => told.header(&block.header),
                     _ => {}
@@ -112,8 +136,37 @@ impl World {
         }
     }
 
+    /// The first block of a life other than the first: more than half of the voters have told what
+    /// they know.
+    fn check_heard(&mut self, height: u64) {
+        let is_first = !std::mem::replace(&mut self.known.has_sealed, true);
+        let is_free = self.known.is_overridden || self.scenario.provider_lie.is_some();
+        let process = &self.branches[0].process;
+        let (true, false, Some(provider)) = (is_first, is_free, &process.machine) else {
+            return;
+        };
+        let now = process.clock(self.now).seconds();
+        let state = provider.state();
+        let (mut voters, mut heard) = (0, 0);
+        for group in state.groups.values().filter(|g| g.voter_since < height) {
+            let key = state.nodes.get(&group.parent).map(|account| account.key);
+            let mut gateways = self.gateways.iter();
+            let parent = gateways.position(|gateway| Some(gateway.key.public()) == key);
+            let is_heard = parent.is_some_and(|index| self.known.tellers.contains(&index));
+            let is_dormant = state.genesis.is_dormant(group.last_ballot, now);
+            voters += u64::from(is_heard || !is_dormant);
+            heard += u64::from(is_heard);
+        }
+        if process.life > 1 && voters > 0 && heard * 2 <= voters {
+            let words = format!("block {height} after reports of {heard} of {voters} voters");
+            self.checks
+                .violated("a provider that was started seals nothing unheard", &words);
+        }
+    }
+
     /// The provider has sealed a block.
     pub(super) fn note_sealed(&mut self, height: u64) {
+        self.check_heard(height);
         if !self.known.was_restored || self.scenario.provider_lie.is_some() {
             return;
         }
