@@ -83,6 +83,9 @@ fn it_finds_true_what_the_vectors_prove() {
                 text(receipt, "what")
             );
         }
+        let is_told = said.ends_with(" self-attested");
+        let expected = receipt["self_attested"] == true;
+        assert_eq!(is_told, expected, "{}: {said}", text(receipt, "what"));
     }
 }
 
@@ -165,7 +168,7 @@ fn it_believes_a_gateways_receipt_and_no_changed_one() {
     let chain = until("the chain", || provider.chain());
     let key = text(&chain, "providerKey").to_owned();
     let said = verify(&["receipt", path.to_str().expect("UTF-8"), &key]).expect("it is genuine");
-    assert!(said.contains("voters=1 votes=1 dormant=0"), "{said}");
+    assert_eq!(said, "voters=1 votes=1 dormant=0 self-attested");
     // One byte in forty: each takes the start of a Python.
     for position in (0..bytes.len()).step_by(40) {
         let mut changed = bytes.clone();

@@ -34,7 +34,7 @@ TABLES = {
             "u64, u64 | Charger bytes16, u32, list u32, u64, u64, u32, bytes32 | Grant bytes16, "
             "bytes16, u32, u64, u64, u32 | Tariff u32, bytes32 | Conviction Offence, u32, u64, "
             "bytes32",
-    "Offence": "Parent u32, u64 | Node u32, u32 | Voter u32, u64",
+    "Offence": "Parent u32, u64 | Node u32, u32 | Voter u32, u64 | Provider u64",
     "Way": "turns: u64, path: list bytes32",
     "ReceiptFile": "genesis: Genesis, line: ChargeLine, index: u32, path: list bytes32, "
                    "sections: Sections, header: signed Header, finality: FinalityProof",
@@ -204,7 +204,8 @@ def judge_receipt(data, provider_key):
         judge_closing(closing, header, genesis, votes, by_provider)
     voters, d = anchor.totals.voters, len(closing.dormant) if closing else 0
     rule("R10", d <= voters and 2 * len(votes) > voters - d, "the votes are too few")
-    return f"TRUE voters={voters} votes={len(votes)} dormant={d}"
+    self_attested = " self-attested" if voters <= 2 else ""
+    return f"TRUE voters={voters} votes={len(votes)} dormant={d}{self_attested}"
 
 
 def judge_vote(vote, header, anchor, chain_id, by_provider):
