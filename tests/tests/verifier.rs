@@ -125,7 +125,7 @@ fn it_judges_group_blocks_as_the_vectors_do() {
 }
 
 #[test]
-fn it_says_false_of_what_is_nothing_to_judge() {
+fn it_says_false_and_names_no_rule_where_there_is_nothing_to_judge() {
     let place = Place::new(PROGRAM);
     let key = "00".repeat(32);
     let path = |name: &str, bytes: &[u8]| {
@@ -133,20 +133,41 @@ fn it_says_false_of_what_is_nothing_to_judge() {
         std::fs::write(&path, bytes).expect("the test's folder is writable");
         path.to_str().expect("UTF-8").to_owned()
     };
+    let changed = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut block = vector("group-block.json");
+        change(&mut block);
+        path(name, block.to_string().as_bytes())
+    };
     let empty = path("empty", b"");
     for args in [
-        ["receipt", "no such file", &key].as_slice(),
-        &["receipt", &empty, &key],
+        [].as_slice(),
+        &["receipt", &empty],
+        &["receipt", "no such file", &key],
         &["receipt", &empty, "no key"],
         &["group-block", "no such file"],
         &["group-block", &empty],
         &["group-block", &path("number.json", b"7")],
         &["group-block", &path("object.json", b"{}")],
         &["group-block", &path("bytes.json", &[0xff, 0xfe])],
+        &[
+            "group-block",
+            &changed("short.json", &|block| block["profiles"][0] = json!("00")),
+        ],
+        &[
+            "group-block",
+            &changed("number-1.json", &|block| block["group_block"] = json!(1)),
+        ],
+        &[
+            "group-block",
+            &changed("key.json", &|block| block["node_keys"]["99"] = json!("00")),
+        ],
     ] {
-        let verdict = verify(args);
-        assert!(verdict.is_err(), "{args:?}: {verdict:?}");
+        let reason = verify(args).expect_err("there is nothing to judge");
+        let first = reason.split(' ').next().unwrap_or_default();
+        let number = first.strip_prefix(['R', 'G']).unwrap_or_default();
+        assert!(number.parse::<u8>().is_err(), "{args:?}: {reason}");
     }
+    check_rule(&verify(&["receipt", &empty, &key]), "R1", "an empty file");
 }
 
 #[test]
