@@ -4,6 +4,7 @@
 use ledger::apply::apply;
 use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record};
 use ledger::merkle;
+use ledger::resume::Resume;
 use ledger::seal::seal;
 use ledger::state::State;
 use ledger::tariff::FlatTariff;
@@ -156,6 +157,7 @@ impl Chain {
         chain.meet_a_silent_crowd();
         chain.grow_old();
         chain.change();
+        chain.go_on();
         chain
     }
 
@@ -350,6 +352,17 @@ impl Chain {
         );
     }
 
+    fn go_on(&mut self) {
+        let words = [1, 2, 3].map(|voter| self.word(voter, 13, 11)).to_vec();
+        self.seal(
+            "Three of five voters go on with block 13 of two that the provider told of, and nobody \
+             is convicted for two ballots up to height 11.",
+            129_604,
+            90 * DAY + 310,
+            with_records(vec![Record::Resume(words)]),
+        );
+    }
+
     /// Seals the next block, so many seconds after the chain's beginning.
     fn seal(&mut self, story: &'static str, round: u64, seconds: u64, body: Body) {
         let (time, before) = (UnixSeconds(BEGIN + seconds), self.state());
@@ -469,6 +482,17 @@ impl Chain {
             header: self.header(height).hash(),
         };
         Signed::new(ballot, &node(voter), &self.genesis.chain_id())
+    }
+
+    /// A voter's word that it goes on with the header at `height`.
+    pub(crate) fn word(&self, voter: u8, height: u64, voted_height: u64) -> Signed<Resume> {
+        let word = Resume {
+            voter: GroupId(voter.into()),
+            height,
+            header: self.header(height).hash(),
+            voted_height,
+        };
+        Signed::new(word, &node(voter), &self.genesis.chain_id())
     }
 }
 

@@ -10,7 +10,7 @@ const SEED: [u8; 32] = [7; 32];
 const BODY: &[u8] = b"any body";
 
 /// Every purpose that a peer can meet, with its tag.
-const DOMAINS: [(Domain, &str); 11] = [
+const DOMAINS: [(Domain, &str); 12] = [
     (Domain::ChargeProfile, "charge-billing.v1 charge profile"),
     (Domain::Grant, "charge-billing.v1 grant"),
     (Domain::Receipt, "charge-billing.v1 receipt"),
@@ -20,6 +20,7 @@ const DOMAINS: [(Domain, &str); 11] = [
     (Domain::Ballot, "charge-billing.v1 ballot"),
     (Domain::Deputy, "charge-billing.v1 deputy"),
     (Domain::MeterExchange, "charge-billing.v1 meter exchange"),
+    (Domain::Resume, "charge-billing.v1 resume"),
     (Domain::NodeHello, "charge-billing.v1 node hello"),
     (Domain::ProviderHello, "charge-billing.v1 provider hello"),
 ];
@@ -88,7 +89,13 @@ fn refused() -> Json {
         (
             "its first half is the neutral element, and the equation holds",
             pair().public(),
-            with_neutral_point(),
+            with_neutral_point(&SEED, &Domain::Ballot.digest(&chain(), BODY)),
+        ),
+        (
+            "the key is the neutral element, the first half is a point of high order: the equation \
+             holds for any message",
+            neutral(),
+            under_neutral_key(),
         ),
         (
             "key and first half are the neutral element, the second half is zero: the equation \
@@ -137,18 +144,22 @@ pub(super) fn neutral() -> PublicKey {
     PublicKey(key)
 }
 
-/// `S = k · a`, so that `S·B = R + k·A` with the neutral element as `R`.
-fn with_neutral_point() -> Signature {
-    let digest = Domain::Ballot.digest(&chain(), BODY);
-    let mut secret: [u8; 32] = Sha512::digest(SEED)[..32].try_into().expect("32 bytes");
+/// The number that a seed's public key is a multiple by.
+fn secret(seed: &[u8; 32]) -> BigUint {
+    let mut secret: [u8; 32] = Sha512::digest(seed)[..32].try_into().expect("32 bytes");
     secret[0] &= 0xf8;
     secret[31] = (secret[31] & 0x7f) | 0x40;
+    BigUint::from_bytes_le(&secret)
+}
+
+/// `S = k · a`, so that `S·B = R + k·A` with the neutral element as `R`.
+pub(super) fn with_neutral_point(seed: &[u8; 32], digest: &Hash) -> Signature {
     let k = Sha512::new()
         .chain_update(neutral().0)
-        .chain_update(pair().public().0)
+        .chain_update(KeyPair::from_seed(seed).public().0)
         .chain_update(digest.0)
         .finalize();
-    let s = BigUint::from_bytes_le(&k) * BigUint::from_bytes_le(&secret) % order();
+    let s = BigUint::from_bytes_le(&k) * secret(seed) % order();
     let mut signature = Signature([0; 64]);
     signature.0[..32].copy_from_slice(&neutral().0);
     signature.0[32..].copy_from_slice(&little_endian(&s));
@@ -159,6 +170,14 @@ fn with_neutral_point() -> Signature {
 pub(super) fn over_neutral_key() -> Signature {
     let mut signature = Signature([0; 64]);
     signature.0[0] = 1;
+    signature
+}
+
+/// The same with a point of high order as its first half: `S·B = R`.
+pub(super) fn under_neutral_key() -> Signature {
+    let mut signature = Signature([0; 64]);
+    signature.0[..32].copy_from_slice(&pair().public().0);
+    signature.0[32..].copy_from_slice(&little_endian(&(secret(&SEED) % order())));
     signature
 }
 

@@ -101,6 +101,10 @@ fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
             "A receipt file (here its first eight bytes only)",
             Frame::Proof(ledger::receipt_file::MAGIC.to_vec()),
         ),
+        (
+            "The words of three voters, with which a node goes on",
+            Frame::Resume([1, 2, 3].map(|voter| chain.word(voter, 13, 11)).to_vec()),
+        ),
     ]
 }
 

@@ -11,6 +11,7 @@ mod evidence;
 mod group_blocks;
 mod json;
 mod link;
+mod lying_receipts;
 mod prices;
 mod receipts;
 mod refused_blocks;

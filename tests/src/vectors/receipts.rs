@@ -1,4 +1,4 @@
-//! Receipt files: three that prove a charge final, each in its way, and many that do not.
+//! Receipt files: some that prove a charge final, each in its way, and many that do not.
 
 use ledger::block::{Ballot, Header};
 use ledger::merkle::{self, Way};
@@ -9,9 +9,10 @@ use protocol::{Domain, GroupId, KeyPair, NodeId, PublicKey, Signed};
 use super::chain::{self, Chain};
 use super::crypto;
 use super::json::{Json, bytes, list, object, raw};
+use super::lying_receipts;
 
 pub(super) fn receipts(chain: &Chain) -> Json {
-    let cases = [
+    let mut cases = vec![
         (
             "A late charge. Two of three voters confirmed its block directly.",
             direct(chain),
@@ -26,18 +27,24 @@ pub(super) fn receipts(chain: &Chain) -> Json {
              are dormant and that the dispute period is over.",
             with_closing(chain),
         ),
+        (
+            "Three of five voters confirmed the next header, whose log of 13 ends with the block's.",
+            last_of_log(chain),
+        ),
     ];
+    cases.extend(lying_receipts::kept(chain));
     object([
         (
             "what",
             "Receipt files that verify, with what they prove: how many voters there were, how many \
-             confirmed the block, and how many were dormant."
+             confirmed the block, how many were dormant, and whether so few could vote that the \
+             block is self-attested."
                 .into(),
         ),
         ("provider_key", raw(&chain.genesis.provider_key.0)),
         (
             "receipts",
-            list(cases.map(|(what, file)| {
+            list(cases.into_iter().map(|(what, file)| {
                 let proven = file.verify(Some(&chain.genesis.provider_key)).expect(what);
                 object([
                     ("what", what.into()),
@@ -49,6 +56,7 @@ pub(super) fn receipts(chain: &Chain) -> Json {
                     ("voters", proven.voters.into()),
                     ("votes", proven.votes.into()),
                     ("dormant", proven.dormant.into()),
+                    ("self_attested", proven.is_self_attested().into()),
                     ("steps", steps(&file)),
                 ])
             })),
@@ -93,6 +101,16 @@ fn issue(chain: &Chain, height: u64, index: usize, newest: u64) -> ReceiptFile {
         }
     }
     ballots.sort_by_key(|ballot| ballot.body.voter);
+    issue_by(chain, (height, index), newest, &ballots)
+}
+
+/// The same, by these ballots.
+fn issue_by(
+    chain: &Chain,
+    (height, index): (u64, usize),
+    newest: u64,
+    ballots: &[Signed<Ballot>],
+) -> ReceiptFile {
     let named: Vec<Signed<Header>> = ballots
         .iter()
         .map(|ballot| chain.header(ballot.body.height).clone())
@@ -101,7 +119,7 @@ fn issue(chain: &Chain, height: u64, index: usize, newest: u64) -> ReceiptFile {
         header: &chain.header(height).body,
         anchor: (chain.header(height - 1), chain.state_at(height - 1)),
         newest: (chain.header(newest), chain.state_at(newest)),
-        ballots: &ballots,
+        ballots,
         named: &named,
         log: &chain.log(),
     });
@@ -110,7 +128,7 @@ fn issue(chain: &Chain, height: u64, index: usize, newest: u64) -> ReceiptFile {
 }
 
 /// Of the charge of node 1 with number 4, which is the fleet's.
-fn direct(chain: &Chain) -> ReceiptFile {
+pub(super) fn direct(chain: &Chain) -> ReceiptFile {
     let mut lines = chain.block(2).body.charges.iter();
     let index = lines.position(|line| line.late).expect("one is late");
     issue(chain, 2, index, 3)
@@ -120,16 +138,29 @@ fn via_descendant(chain: &Chain) -> ReceiptFile {
     issue(chain, 4, 0, 6)
 }
 
-fn with_closing(chain: &Chain) -> ReceiptFile {
+pub(super) fn with_closing(chain: &Chain) -> ReceiptFile {
     issue(chain, 8, 0, 10)
 }
 
+fn last_of_log(chain: &Chain) -> ReceiptFile {
+    let ballots = [1, 2, 3].map(|voter| chain.ballot(voter, 14));
+    issue_by(chain, (13, 0), 14, &ballots)
+}
+
 /// A file that proves nothing, and why.
-struct Refused {
+pub(super) struct Refused {
     what: &'static str,
     rule: &'static str,
     bytes: Vec<u8>,
     key: PublicKey,
+}
+
+impl Refused {
+    /// Asked for as this provider's.
+    pub(super) fn of(mut self, key: PublicKey) -> Self {
+        self.key = key;
+        self
+    }
 }
 
 pub(super) fn refused(chain: &Chain) -> Json {
@@ -139,6 +170,7 @@ pub(super) fn refused(chain: &Chain) -> Json {
     cases.extend(ways(chain));
     cases.extend(votes(chain));
     cases.extend(closings(chain));
+    cases.extend(lying_receipts::refused(chain));
     let judged = cases.into_iter().map(|case| {
         let read = ReceiptFile::from_bytes(&case.bytes);
         let reason = match read.and_then(|file| file.verify(Some(&case.key))) {
@@ -165,7 +197,7 @@ pub(super) fn refused(chain: &Chain) -> Json {
     ])
 }
 
-fn case(what: &'static str, rule: &'static str, bytes: Vec<u8>) -> Refused {
+pub(super) fn case(what: &'static str, rule: &'static str, bytes: Vec<u8>) -> Refused {
     let key = chain::provider().public();
     Refused {
         what,
@@ -262,8 +294,8 @@ fn shapes(chain: &Chain) -> Vec<Refused> {
     let bytes = file.to_bytes();
     let mut flag = bytes.clone();
     flag[position(&bytes, &protocol::canonical(&file.line)) + 204] = 2;
-    let mut other = case("Asked for another provider's", "R3", bytes.clone());
-    other.key = KeyPair::from_seed(&[42; 32]).public();
+    let other = case("Asked for another provider's", "R3", bytes.clone())
+        .of(KeyPair::from_seed(&[42; 32]).public());
     let mut index = file.clone();
     index.index += 1;
     vec![
@@ -300,14 +332,12 @@ fn lenient(chain: &Chain) -> Vec<Refused> {
             "R4",
             purpose.to_bytes(),
         ),
-        Refused {
-            key: crypto::neutral(),
-            ..case(
-                "A provider's key of small order, and what a lenient check takes for its signatures",
-                "R4",
-                of_weak_provider(chain).to_bytes(),
-            )
-        },
+        case(
+            "A provider's key of small order, and what a lenient check takes for its signatures",
+            "R4",
+            of_weak_provider(chain).to_bytes(),
+        )
+        .of(crypto::neutral()),
         case(
             "A voter's parent with a key of small order, and what a lenient check takes for its \
              ballot; the provider signed the headers",
@@ -364,7 +394,7 @@ fn of_weak_voter(chain: &Chain) -> ReceiptFile {
     file
 }
 
-fn sign(header: Header) -> Signed<Header> {
+pub(super) fn sign(header: Header) -> Signed<Header> {
     Signed::new(header, &chain::provider(), &chain::genesis().chain_id())
 }
 
@@ -591,7 +621,7 @@ fn closings(chain: &Chain) -> Vec<Refused> {
     ]
 }
 
-fn closing(file: &mut ReceiptFile) -> &mut receipt_file::Closing {
+pub(super) fn closing(file: &mut ReceiptFile) -> &mut receipt_file::Closing {
     file.finality.closing.as_mut().expect("it has one")
 }
 
@@ -609,6 +639,6 @@ fn leaf(state: &State, is_it: impl Fn(&Leaf) -> bool) -> StateLeaf {
     StateLeaf { leaf, way }
 }
 
-fn group_leaf(state: &State, group: GroupId) -> StateLeaf {
+pub(super) fn group_leaf(state: &State, group: GroupId) -> StateLeaf {
     StateLeaf::of_group(state, group).expect("it is there")
 }

@@ -2,7 +2,8 @@
 
 use ledger::apply::apply;
 use ledger::block::{Block, Body, ChargeLine, GroupBlock, Record};
-use ledger::evidence::{Evidence, TwoGroupBlocks, TwoProfiles};
+use ledger::evidence::{Evidence, TwoBallots, TwoGroupBlocks, TwoProfiles};
+use ledger::resume::Resume;
 use protocol::{
     ChargeProfile, ChargerId, EnergyWh, Grant, GrantId, GroupId, Hash, NodeId, PublicKey, Signed,
     SupplyPointId, TariffId, UnixSeconds,
@@ -23,6 +24,7 @@ pub(super) fn refused(chain: &Chain) -> Json {
     let mut cases = headers(chain);
     cases.extend(bodies(chain));
     cases.extend(records(chain));
+    cases.extend(words(chain));
     cases.extend(group_blocks(chain));
     cases.extend(charges(chain));
     cases.extend(ballots(chain));
@@ -306,6 +308,102 @@ fn records(chain: &Chain) -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+/// Words of voters on which of two stories to go on with, after block 2, whose voters are the groups
+/// 1 to 3.
+fn words(chain: &Chain) -> Vec<Case> {
+    let chain_id = chain.genesis.chain_id();
+    let saying = |what, words: &[Signed<Resume>]| {
+        recording(chain, what, "A11.11", vec![Record::Resume(words.to_vec())])
+    };
+    let good = [1, 2].map(|voter| chain.word(voter, 2, 2));
+    let changed = |change: &dyn Fn(&mut Resume)| {
+        let mut word = good[1].body.clone();
+        change(&mut word);
+        [
+            good[0].clone(),
+            Signed::new(word, &chain::node(2), &chain_id),
+        ]
+    };
+    let mut by_another = good.clone();
+    by_another[1] = Signed::new(good[1].body.clone(), &chain::node(3), &chain_id);
+    let astray = [1, 2].map(|voter| chain.word(voter, 2, 10_003));
+    let older = [1, 2].map(|voter| chain.word(voter, 1, 4));
+    let late = [1, 2, 4].map(|voter| chain.word(voter, 8, 8));
+    let mut twice = good.to_vec();
+    twice.insert(0, good[0].clone());
+    let beside = good.clone().map(|word| {
+        let (voter, mut word) = (word.body.voter.0, word.body);
+        word.header = Hash::ZERO;
+        let voter = u8::try_from(voter).expect("few voters");
+        Signed::new(word, &chain::node(voter), &chain_id)
+    });
+    let resumed = Record::Resume(good.to_vec());
+    let two_ballots = Record::Evidence(Evidence::TwoBallots(Box::new(TwoBallots {
+        lower: chain.ballot(1, 2),
+        higher: {
+            let mut other = chain.ballot(1, 2).body;
+            other.header = Hash::ZERO;
+            Signed::new(other, &chain::node(1), &chain_id)
+        },
+        fork: None,
+    })));
+    let after = |what, after, words: &[Signed<Resume>]| {
+        let words = words.to_vec();
+        self::changed(chain, what, "A11.11", after, |b| {
+            b.body = with_records(vec![Record::Resume(words)]);
+        })
+    };
+    vec![
+        saying("No word of any voter", &[]),
+        saying("One word of three", &good[..1]),
+        saying("A voter's word twice", &twice),
+        saying(
+            "Words that are not sorted",
+            &[good[1].clone(), good[0].clone()],
+        ),
+        saying(
+            "Words for different headers",
+            &changed(&|word| word.header = Hash::ZERO),
+        ),
+        saying(
+            "Words for different heights",
+            &changed(&|word| word.height = 1),
+        ),
+        saying(
+            "A word of an unknown voter",
+            &changed(&|word| word.voter = GroupId(77)),
+        ),
+        saying("A word signed by another parent", &by_another),
+        saying(
+            "A word of who claims to have voted 10,001 above the header",
+            &astray,
+        ),
+        saying("Words for a header beside the chain", &beside),
+        after(
+            "Words for a header older than the newest final one",
+            4,
+            &older,
+        ),
+        after(
+            "A word of a voter that was enrolled after the newest final header",
+            8,
+            &late,
+        ),
+        recording(
+            chain,
+            "The same words twice",
+            "A11.11",
+            vec![resumed.clone(), resumed.clone()],
+        ),
+        recording(
+            chain,
+            "Two ballots at a height up to which the voters' words let nobody be convicted",
+            "A11.7",
+            vec![resumed, two_ballots],
+        ),
+    ]
 }
 
 fn moved(id_tag: &str, group: u32) -> Record {

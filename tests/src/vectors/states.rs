@@ -29,6 +29,10 @@ pub(super) fn states(chain: &Chain) -> Json {
             chain.state_at(11),
         ),
         (
+            "The state after block 16: offences of a parent and of the provider",
+            chain.state_at(16),
+        ),
+        (
             "Groups with numbers far apart, which no chain of these vectors has",
             &scattered(),
         ),

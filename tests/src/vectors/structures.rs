@@ -1,6 +1,7 @@
 //! What is signed, field by field, and the names that follow from it.
 
 use ledger::block::{Ballot, GroupBlock, Header};
+use ledger::resume::Resume;
 use protocol::{
     ChargeProfile, ChargerId, Deputy, Domain, Grant, Hash, IdTag, KeyPair, MeterExchange, NodeId,
     ProfileAck, Receipt, Signable, Signed, UnixSeconds,
@@ -84,6 +85,7 @@ pub(super) fn signed(chain: &Chain) -> Json {
         of_group_block(&group_block),
         of_ballot(&ballot),
         of_header(&header),
+        of_resume(&chain.word(1, 13, 11).body),
     ];
     object([
         (
@@ -288,6 +290,23 @@ fn of_header(body: &Header) -> Json {
         "A header, signed by the provider",
         1,
         &chain::provider(),
+        body,
+        fields,
+    )
+}
+
+fn of_resume(body: &Resume) -> Json {
+    let fields = vec![
+        ("voter", body.voter.0.into()),
+        ("height", body.height.into()),
+        ("header", raw(&body.header.0)),
+        ("voted_height", body.voted_height.into()),
+    ];
+    described(
+        "A word on which of two stories to go on with, signed by node 1 as the parent of group 1, \
+         which votes",
+        11,
+        &chain::node(1),
         body,
         fields,
     )
