@@ -66,11 +66,12 @@ impl Provider {
         !self.reports.go_on() || promises.any(is_it)
     }
 
-    /// Whether a charge with a lower number of this node was promised or put off, and is not taken in
-    /// yet.
+    /// Whether a charge with a lower number of this node is still to come: promised, put off or on
+    /// its way once more, as this provider was started when it had been sent.
     pub(super) fn waits(&self, node: NodeId, seq: u32) -> bool {
-        let mut earlier = self.reports.promises.range((node, 0)..(node, seq));
-        earlier.next().is_some() || self.reports.put_off.contains_key(&node)
+        let account = self.preview.nodes.get(&node);
+        let last = account.map_or(0, |account| account.last_seq);
+        !self.reports.is_new() && seq > last.saturating_add(1)
     }
 
     /// Takes in what was promised, as far as all that it takes is known by now.

@@ -14,6 +14,9 @@ use super::{Event, LinkId, Provider, disk};
 /// After how long a charge that was put off is asked for again.
 const PUT_OFF_MS: u64 = 5_000;
 
+/// Charges that the operator is told of once each; of more it is told nothing.
+const MAX_TOLD: usize = 10_000;
+
 /// How far above the highest known number a node may claim one that it was given and that is lost.
 const MAX_AHEAD: u32 = 1_000;
 
@@ -139,7 +142,7 @@ impl Provider {
         let (node, seq) = key;
         let at = now.plus_ms(PUT_OFF_MS);
         self.reports.put_off.entry(node).or_insert(at);
-        if self.reports.told_of.insert(key) {
+        if self.reports.told_of.len() < MAX_TOLD && self.reports.told_of.insert(key) {
             self.notify(Event::ProfilePutOff { node, seq, reason });
         }
     }
