@@ -251,11 +251,17 @@ fn enrolments_that_no_block_holds_yet_get_their_numbers_again() {
     // Both join in this round, and the second charges at once.
     net.add_gateway("late", site("TAXI", &["TAXI-7"], &["curb"]), &["LATE"]);
     net.settle();
-    let household = site("HOTEL", &["HOTEL-1"], &["front", "back"]);
-    net.add_gateway("hotel", household, &["HOTEL"]);
+    let mut hotel = site("HOTEL", &["HOTEL-1"], &["front", "back"]);
+    // Of no group, and so of one of its own.
+    hotel.chargers.insert(tag("PORTER"), None);
+    net.add_gateway("hotel", hotel, &["HOTEL"]);
     net.settle();
     let before: Vec<_> = net.provider().registry().outlets().cloned().collect();
-    let (node, group) = (net.node("hotel").id(), net.group("HOTEL"));
+    let numbers_of = |net: &Network| {
+        let node = net.node("hotel").id();
+        (node, net.group("HOTEL"), net.group("UNGROUPED/5"))
+    };
+    let given = numbers_of(&net);
     net.charge_at("hotel", "back", "HOTEL-1", wh(1_000));
     let promised = promised_round(&net, "hotel");
 
@@ -271,7 +277,7 @@ fn enrolments_that_no_block_holds_yet_get_their_numbers_again() {
     net.run_for(5);
     net.restore_link("late");
     net.run_rounds(3);
-    assert_eq!((net.node("hotel").id(), net.group("HOTEL")), (node, group));
+    assert_eq!(numbers_of(&net), given);
     let after: Vec<_> = net.provider().registry().outlets().cloned().collect();
     let numbers = |outlets: &[ledger::provider::OutletEntry]| {
         let mut all: Vec<_> = outlets
@@ -502,31 +508,37 @@ fn a_header_that_another_key_signed_counts_for_nothing() {
 }
 
 #[test]
-fn a_promise_that_another_key_signed_holds_nothing_up() {
+fn a_promise_that_another_key_signed_counts_for_nothing() {
     let mut net = three();
+    net.crash_provider();
+    net.start_provider();
+    net.settle();
+    net.drop_profiles();
     net.charge("household", "HOME-1", wh(1_000));
     let (profile, grant) = signed(net.node("household"));
-    let chain_id = net.genesis.chain_id();
     let forged = Receipt {
         profile: profile.hash(),
         node: profile.body.node,
         seq: profile.body.seq,
-        round: net.genesis.round_at(net.now),
+        round: net.genesis.round_at(net.now) + 5,
     };
-    net.run_rounds(3);
-    net.crash_provider();
-    net.start_provider();
-    net.settle();
-    let link = net.gateway("fleet").link.expect("it is linked");
+    let stranger = KeyPair::from_seed(&[99; 32]);
     let witnessed = Witnessed {
-        receipt: Signed::new(forged, &KeyPair::from_seed(&[99; 32]), &chain_id),
+        receipt: Signed::new(forged.clone(), &stranger, &net.genesis.chain_id()),
         profile,
         grant,
     };
+    let link = net.gateway("fleet").link.expect("it is linked");
     let detail = Vec::new();
     let frame = Box::new(Frame::Promised(Promised { witnessed, detail }));
     net.provider_gets(Input::Frame { link, frame });
     assert_eq!(net.provider().standing(net.now).missing, 0);
+    net.spoil_nothing();
+    net.cut_link("household");
+    net.restore_link("household");
+    net.run_rounds(8);
+    assert!(sealed_round(&net, 1_000) < forged.round);
+    net.assert_settled();
 }
 
 fn signed(node: &Node) -> (SignedProfile, SignedGrant) {
@@ -589,6 +601,71 @@ fn a_visitor_is_put_off_until_its_home_has_registered_it_again() {
     let answer = net.ask("fleet", visitor);
     assert_eq!(status(answer), Status::Accepted);
     assert_nobody_is_convicted(&net);
+}
+
+#[test]
+fn so_is_a_visitor_of_a_group_that_is_known() {
+    let mut net = Network::new();
+    let fleet = net.index("fleet");
+    let members = &mut net.gateways[fleet].config.members;
+    members.insert(tag("FLEET-9"), tag("FLEET"));
+    net.crash("fleet");
+    net.restart("fleet");
+    let backup = net.back_up();
+    net.add_gateway("member", site("FLEET", &["FLEET-9"], &["street"]), &[]);
+    net.run_rounds(3);
+    net.cut_link("member");
+    net.restore(backup);
+    net.run_rounds(1);
+    let ask = |net: &mut Network| {
+        let visitor = Request::Register(Register {
+            id_tag: tag("FLEET-9"),
+            group_id: None,
+            is_home: false,
+            group: None,
+        });
+        match net.ask("household", visitor) {
+            Some(Response::Register(ack)) => ack.id_tag_info.status,
+            other => panic!("no answer: {other:?}"),
+        }
+    };
+    assert_eq!(ask(&mut net), Status::Pending);
+    net.restore_link("member");
+    net.run_for(20);
+    assert_eq!(ask(&mut net), Status::Accepted);
+    net.charge("member", "FLEET-9", wh(1_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_nobody_is_convicted(&net);
+}
+
+#[test]
+fn a_charge_waits_for_the_enrolment_that_it_rests_on() {
+    let mut net = three();
+    let backup = net.back_up();
+    net.add_gateway("hotel", site("HOTEL", &["HOTEL-1"], &["front"]), &["HOTEL"]);
+    net.settle();
+    net.present("household", "HOTEL-1");
+    // It is signed, and reaches the provider once that has lost who charged.
+    net.drop_profiles();
+    net.charge("household", "HOTEL-1", wh(1_000));
+    net.spoil_nothing();
+    net.cut_link("hotel");
+    net.restore(backup);
+    let groups = [tag("HOTEL")].into();
+    let token = Hash::of(b"hotel");
+    net.provider_gets(Input::CreateToken { token, groups });
+    net.run_rounds(2);
+    let put_off = |event: &&Event| matches!(event, Event::ProfilePutOff { seq: 1, .. });
+    assert_eq!(net.provider_events.iter().filter(put_off).count(), 1);
+    let refused = |event: &Event| matches!(event, Event::ProfileRefused { .. });
+    assert!(!net.provider_events.iter().any(refused));
+
+    net.restore_link("hotel");
+    net.run_rounds(4);
+    net.assert_settled();
+    assert_nobody_is_convicted(&net);
+    assert_eq!(net.billed("HOTEL"), [(1_000, 40)]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl Provider {
         // Before that a number may be one that another group has in blocks which are not here.
         if self.reports.go_on() {
             for group_id in &groups {
-                self.name_group(group_id, None);
+                self.name_group(group_id);
             }
         }
         let token = Token {
@@ -86,13 +86,13 @@ impl Provider {
     }
 
     /// The group of this name; gives it a number where it has none.
-    pub(super) fn name_group(&mut self, group_id: &IdTag, claim: Option<GroupId>) -> GroupEntry {
+    pub(super) fn name_group(&mut self, group_id: &IdTag) -> GroupEntry {
         if let Some(entry) = self.registry.group_entry(group_id) {
             return entry.clone();
         }
         let entry = GroupEntry {
             group_id: group_id.clone(),
-            group: self.number_for_group(claim),
+            group: self.next_group(),
             parent: None,
         };
         self.put_group(entry.clone());
@@ -312,7 +312,7 @@ impl Provider {
         group_id: &IdTag,
         number: Option<GroupId>,
     ) -> GroupEntry {
-        let mut entry = self.name_group(group_id, number);
+        let mut entry = self.name_group(group_id);
         if let Some(number) = self.other_number(&entry, number) {
             self.persist(disk::forget_group(entry.group));
             entry.group = number;
@@ -415,7 +415,7 @@ impl Provider {
         if is_in_chain {
             return answer(supply_point);
         }
-        let owner = self.name_group(&asked.owner, None);
+        let owner = self.name_group(&asked.owner);
         self.record(Record::EnrolSupplyPoint {
             supply_point,
             node,

@@ -69,10 +69,9 @@ impl Provider {
         known.max(promised.unwrap_or(0))
     }
 
-    /// The number of a group that has none: the one that a node was told, where it is free.
-    pub(super) fn number_for_group(&self, claim: Option<GroupId>) -> GroupId {
-        let free = claim.filter(|group| self.is_free_group(*group));
-        free.unwrap_or(GroupId(self.last_group() + 1))
+    /// The next free number of a group.
+    pub(super) fn next_group(&self) -> GroupId {
+        GroupId(self.last_group() + 1)
     }
 
     fn is_free_group(&self, group: GroupId) -> bool {
@@ -81,8 +80,8 @@ impl Provider {
         !is_known && !self.preview.groups.contains_key(&group) && is_near
     }
 
-    /// The number that the parent of a group was told before this provider lost it, where the one
-    /// it has got since, from a token that was made anew, stands in no record.
+    /// The number that the parent of a group was told before this provider lost it, where nobody
+    /// else has that, and the one that the group has got since stands in no record.
     pub(super) fn other_number(
         &self,
         entry: &GroupEntry,
@@ -161,7 +160,7 @@ impl Provider {
     /// Gives the groups that tokens name their numbers.
     pub(super) fn name_groups(&mut self) {
         for group_id in self.registry.claimable() {
-            self.name_group(&group_id, None);
+            self.name_group(&group_id);
         }
     }
 

@@ -89,6 +89,17 @@ pub enum StoreError {
         /// Its format.
         found: u32,
     },
+    /// Written by a version of this program whose entries mean something else.
+    #[error(
+        "{path} was written by an earlier version (format {found}, this program reads {FORMAT}) and \
+         cannot be read; keep it, and begin with a new state directory"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
     /// The file cannot be opened.
     #[error("cannot open {path}; check that the directory exists, is writable and has space")]
     Open {
@@ -197,6 +208,10 @@ impl Store {
         match self.get::<u32>(META, FORMAT_KEY)? {
             None => self.commit(&[Write::put(META, FORMAT_KEY, &FORMAT)]),
             Some(found) if found > FORMAT => Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+            }),
+            Some(found) if found < FORMAT => Err(StoreError::Older {
                 path: path.to_owned(),
                 found,
             }),
@@ -476,6 +491,19 @@ mod tests {
         drop(store);
         let refused = Store::open(&path).expect_err("it is newer");
         assert!(matches!(refused, StoreError::Newer { found, .. } if found == FORMAT + 1));
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_version_is_refused() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("store.redb");
+        let store = Store::open(&path).expect("opens");
+        store
+            .commit(&[Write::put(META, FORMAT_KEY, &(FORMAT - 1))])
+            .expect("commits");
+        drop(store);
+        let refused = Store::open(&path).expect_err("it is newer");
+        assert!(matches!(refused, StoreError::Older { found, .. } if found == FORMAT - 1));
     }
 
     #[test]

@@ -352,6 +352,11 @@ impl Network {
         }));
     }
 
+    /// No charge reaches the provider.
+    pub fn drop_profiles(&mut self) {
+        self.spoil = Some(Box::new(|frame| !matches!(frame, Frame::Profile(_))));
+    }
+
     pub fn spoil_nothing(&mut self) {
         self.spoil = None;
     }

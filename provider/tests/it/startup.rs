@@ -47,6 +47,27 @@ fn after_sigkill_the_command_line_says_that_it_is_not_running_and_it_starts_agai
 }
 
 #[test]
+fn it_tells_that_it_listens_after_a_start_and_is_overridden_in_words_that_say_what_that_means() {
+    let site = Site::new();
+    // It waits for a round, 90 seconds at most, as long as there are no voters.
+    site.configure("interval_s = 900", "interval_s = 600");
+    site.start().stop();
+    // Another copy of this state directory may have sealed more; nobody has told yet.
+    let _running = site.start();
+    let said = site.printed(&["chain", "show"]);
+    let waits = "sealing       not yet: 0 of 0 voters have told what they know";
+    assert!(said.contains(waits), "{said}");
+    let line = site.refusal(&["seal-without-reports"]);
+    for words in ["convicts", "stop for good", "--yes"] {
+        assert!(line.contains(words), "{line}");
+    }
+    assert!(site.printed(&["chain", "show"]).contains(waits));
+    site.printed(&["seal-without-reports", "--yes"]);
+    let said = site.printed(&["chain", "show"]);
+    assert!(said.contains("sealing       yes"), "{said}");
+}
+
+#[test]
 fn a_taken_port_is_named_with_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");
