@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use protocol::message::{Hello, HelloAck, Join, JoinAck, Request, from_json};
+use protocol::neighbour::{Meet, MeetAck};
 use protocol::rpc::{Frame, Limits};
 use tests::vectors::Vector;
 
@@ -26,6 +27,7 @@ fn check_example(line: &str, called: &mut Option<Frame>) {
             match action.as_str() {
                 "Hello" => assert!(from_json::<Hello>(action, payload.get()).is_ok(), "{line}"),
                 "Join" => assert!(from_json::<Join>(action, payload.get()).is_ok(), "{line}"),
+                "Meet" => assert!(from_json::<Meet>(action, payload.get()).is_ok(), "{line}"),
                 _ => assert!(Request::decode(action, payload.get()).is_ok(), "{line}"),
             }
             *called = Some(frame);
@@ -46,6 +48,10 @@ fn check_example(line: &str, called: &mut Option<Frame>) {
                 ),
                 "Join" => assert!(
                     from_json::<JoinAck>(&action, payload.get()).is_ok(),
+                    "{line}"
+                ),
+                "Meet" => assert!(
+                    from_json::<MeetAck>(&action, payload.get()).is_ok(),
                     "{line}"
                 ),
                 _ => {
@@ -78,10 +84,13 @@ fn every_example_is_read_and_every_call_has_one() {
         "ExchangeMeter",
         "GetBlocks",
         "GetHeaders",
+        "GetNeighbours",
         "GetProof",
         "Hello",
         "Join",
+        "Meet",
         "NameDeputy",
+        "OfferEvidence",
         "Register",
         "RegisterSupplyPoint",
     ];

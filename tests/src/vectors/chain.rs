@@ -9,9 +9,9 @@ use ledger::seal::seal;
 use ledger::state::State;
 use ledger::tariff::FlatTariff;
 use protocol::{
-    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GroupId, Hash, IdTag, KeyPair,
-    MeterExchange, NodeId, PowerW, Salt, Signed, SignedDeputy, SignedGrant, SignedMeterExchange,
-    SignedProfile, SupplyPointId, TariffId, UnixSeconds,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Enrolment, Genesis, Grant, GroupId, Hash, IdTag,
+    KeyPair, MeterExchange, NodeId, PowerW, Salt, Signed, SignedDeputy, SignedEnrolment,
+    SignedGrant, SignedMeterExchange, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
 };
 
 pub(crate) const BEGIN: u64 = 1_800_000_000;
@@ -106,6 +106,16 @@ pub(crate) fn deputy(number: u32, of: Option<u32>, signer: u8) -> SignedDeputy {
         node: of.map(NodeId),
     };
     Signed::new(deputy, &node(signer), &genesis().chain_id())
+}
+
+/// The provider's word that it let a node in.
+pub(crate) fn enrolment(number: u8) -> SignedEnrolment {
+    let enrolment = Enrolment {
+        node: NodeId(number.into()),
+        key: node(number).public(),
+        until: UnixSeconds(BEGIN + 30 * DAY),
+    };
+    Signed::new(enrolment, &provider(), &genesis().chain_id())
 }
 
 /// A word of node 1 on the meter of a supply point.

@@ -10,7 +10,7 @@ const SEED: [u8; 32] = [7; 32];
 const BODY: &[u8] = b"any body";
 
 /// Every purpose that a peer can meet, with its tag.
-const DOMAINS: [(Domain, &str); 12] = [
+const DOMAINS: [(Domain, &str); 15] = [
     (Domain::ChargeProfile, "charge-billing.v1 charge profile"),
     (Domain::Grant, "charge-billing.v1 grant"),
     (Domain::Receipt, "charge-billing.v1 receipt"),
@@ -23,6 +23,9 @@ const DOMAINS: [(Domain, &str); 12] = [
     (Domain::Resume, "charge-billing.v1 resume"),
     (Domain::NodeHello, "charge-billing.v1 node hello"),
     (Domain::ProviderHello, "charge-billing.v1 provider hello"),
+    (Domain::Enrolment, "charge-billing.v1 enrolment"),
+    (Domain::CalledNode, "charge-billing.v1 called node"),
+    (Domain::CallingNode, "charge-billing.v1 calling node"),
 ];
 
 pub(super) fn signatures() -> Json {

@@ -494,6 +494,15 @@ fn two_headers(chain: &Chain) -> TwoHeaders {
     TwoHeaders { first, second }
 }
 
+/// A file that a node may show to another one.
+pub(super) fn two_headers_file(chain: &Chain) -> Vec<u8> {
+    let file = EvidenceFile {
+        genesis: chain.genesis.clone(),
+        exhibit: Exhibit::TwoHeaders(Box::new(two_headers(chain))),
+    };
+    file.to_bytes()
+}
+
 fn harmless_exhibits(chain: &Chain) -> Vec<(&'static str, Exhibit)> {
     let charge = |evidence| Exhibit::ForgedCharge(Box::new(evidence));
     let broken = |evidence| Exhibit::BrokenReceipt(Box::new(evidence));

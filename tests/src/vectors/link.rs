@@ -1,23 +1,28 @@
 //! What travels on the link: binary frames, and the payload of every call.
 
-use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
+use ledger::frame::{Frame, Promised, SealedGroup, SealedProfile, Submission, Witnessed};
 use protocol::message::{
     Authorize, AuthorizeAck, ChargeInfo, ChargeInfoAck, ChargeInfoLine, CheckAuth, CheckAuthAck,
     CreditLine, ExchangeMeter, ExchangeMeterAck, Finality, GetBlocks, GetBlocksAck, GetHeaders,
-    GetHeadersAck, GetProof, GetProofAck, NameDeputy, NameDeputyAck, Register, RegisterAck,
-    RegisterInfo, RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Request, Response,
-    Status,
+    GetHeadersAck, GetNeighbours, GetNeighboursAck, GetProof, GetProofAck, NameDeputy,
+    NameDeputyAck, OfferEvidence, OfferEvidenceAck, Register, RegisterAck, RegisterInfo,
+    RegisterSupplyPoint, RegisterSupplyPointAck, Registration, Request, Response, Status,
 };
 use protocol::{
-    EnergyWh, IdTag, MinorUnits, NodeId, ProfileAck, Receipt, Signed, SignedProfile, SignedReceipt,
-    SupplyPointId, UnixSeconds,
+    EnergyWh, HexBytes, IdTag, MinorUnits, Neighbour, NodeAddress, NodeId, ProfileAck, Receipt,
+    Signed, SignedProfile, SignedReceipt, SupplyPointId, UnixSeconds,
 };
 
 use super::chain::{self, BEGIN, Chain, DETAIL, HOME};
+use super::evidence;
 use super::json::{Json, bytes, list, object};
 
 fn id_tag(text: &str) -> IdTag {
     IdTag::parse(text).expect("printable ASCII")
+}
+
+fn address(host: &str) -> NodeAddress {
+    NodeAddress::parse(&format!("ws://{host}:9700")).expect("a name and a port")
 }
 
 pub(super) fn frames(chain: &Chain) -> Json {
@@ -48,6 +53,11 @@ fn receipt(profile: &SignedProfile) -> SignedReceipt {
 fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
     let profiles = chain.profiles();
     let profile = profiles[0].clone();
+    let witnessed = Witnessed {
+        receipt: receipt(&profile),
+        profile: profile.clone(),
+        grant: HOME.grant(),
+    };
     let ack = ProfileAck {
         group: HOME.group,
         round: 2,
@@ -80,11 +90,7 @@ fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
         ),
         (
             "A charge with its receipt, for its payer's parent and witnesses",
-            Frame::Witness(Witnessed {
-                receipt: receipt(&profile),
-                profile,
-                grant: HOME.grant(),
-            }),
+            Frame::Witness(witnessed.clone()),
         ),
         (
             "A parent's acknowledgement",
@@ -104,6 +110,25 @@ fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
         (
             "The words of three voters, with which a node goes on",
             Frame::Picked([1, 2, 3].map(|voter| chain.word(voter, 13, 11)).to_vec()),
+        ),
+        (
+            "A promise that a restored provider may have lost, shown by the charge's node",
+            Frame::Promised(Promised {
+                witnessed,
+                detail: DETAIL.to_vec(),
+            }),
+        ),
+        (
+            "A node has shown the one promise that it holds",
+            Frame::Reported { promises: 1 },
+        ),
+        (
+            "A restored provider goes on",
+            Frame::Resume {
+                last_seq: profile.body.seq,
+                last_profile: profile.hash(),
+                tip: 2,
+            },
         ),
     ]
 }
@@ -197,6 +222,13 @@ fn requests(chain: &Chain) -> Vec<Request> {
                 header,
             }],
         }),
+        Request::GetNeighbours(GetNeighbours {
+            address: Some(address("fleet.example")),
+            parents: vec![NodeId(1)],
+        }),
+        Request::OfferEvidence(OfferEvidence {
+            file: HexBytes(evidence::two_headers_file(chain)),
+        }),
     ]
 }
 
@@ -216,7 +248,7 @@ fn responses(chain: &Chain) -> Vec<Response> {
                 parent: NodeId(1),
                 parent_key: chain::node(1).public(),
                 deputy_key: None,
-                parent_address: None,
+                parent_address: Some(address("household.example")),
                 salt: Some(chain::salt()),
             }),
         }),
@@ -236,5 +268,14 @@ fn responses(chain: &Chain) -> Vec<Response> {
         Response::GetHeaders(GetHeadersAck { tip }),
         Response::GetProof(GetProofAck {}),
         Response::ChargeInfo(ChargeInfoAck {}),
+        Response::GetNeighbours(GetNeighboursAck {
+            neighbours: vec![Neighbour {
+                node: NodeId(1),
+                key: chain::node(1).public(),
+                address: address("household.example"),
+            }],
+            enrolment: chain::enrolment(2),
+        }),
+        Response::OfferEvidence(OfferEvidenceAck { is_proven: true }),
     ]
 }

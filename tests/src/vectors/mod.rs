@@ -68,7 +68,7 @@ pub fn all() -> Vec<Vector> {
         Vector::new("receipts-refused", receipts::refused(&chain)),
         Vector::new("evidence", evidence::recorded(&chain)),
         Vector::new("evidence-files", evidence::files(&chain)),
-        Vector::new("handshake", structures::handshake()),
+        Vector::new("handshake", structures::handshake(&chain)),
         Vector::new("frames", link::frames(&chain)),
         Vector::new("calls", link::calls(&chain)),
         Vector::new("rounds", structures::rounds()),

@@ -2,9 +2,11 @@
 
 use ledger::block::{Ballot, GroupBlock, Header};
 use ledger::resume::Resume;
+use protocol::message::{Hello, HelloAck, Join, JoinAck, Report, to_value};
+use protocol::neighbour::{Meet, MeetAck};
 use protocol::{
-    ChargeProfile, ChargerId, Deputy, Domain, Grant, Hash, IdTag, KeyPair, MeterExchange, NodeId,
-    ProfileAck, Receipt, Signable, Signed, UnixSeconds,
+    Challenge, ChargeProfile, ChargerId, Deputy, Domain, Enrolment, Grant, Hash, HexBytes, IdTag,
+    KeyPair, MeterExchange, NodeId, ProfileAck, Receipt, Signable, Signed, UnixSeconds, canonical,
 };
 
 use super::chain::{self, BEGIN, Chain, HOME};
@@ -86,6 +88,7 @@ pub(super) fn signed(chain: &Chain) -> Json {
         of_ballot(&ballot),
         of_header(&header),
         of_resume(&chain.word(1, 13, 11).body),
+        of_enrolment(&chain::enrolment(2).body),
     ];
     object([
         (
@@ -312,6 +315,21 @@ fn of_resume(body: &Resume) -> Json {
     )
 }
 
+fn of_enrolment(body: &Enrolment) -> Json {
+    let fields = vec![
+        ("node", body.node.0.into()),
+        ("key", raw(&body.key.0)),
+        ("until", body.until.0.into()),
+    ];
+    described(
+        "The provider's word that it let node 2 in",
+        1,
+        &chain::provider(),
+        body,
+        fields,
+    )
+}
+
 /// The rounds of a clock.
 pub(super) fn rounds() -> Json {
     let genesis = chain::genesis();
@@ -355,30 +373,62 @@ pub(super) fn rounds() -> Json {
 }
 
 /// Who proves what to whom when a link opens.
-pub(super) fn handshake() -> Json {
+pub(super) fn handshake(chain: &Chain) -> Json {
+    let with_provider = with_provider(chain);
+    let between_nodes = between_nodes();
+    object([
+        (
+            "what",
+            "The text frames with which a link opens. Each signature is over both nonces, the \
+             caller's first, and the key of whoever it is made for."
+                .into(),
+        ),
+        ("chain_id", raw(&chain::genesis().chain_id().0)),
+    ])
+    .with(with_provider)
+    .with([("between_nodes", between_nodes)])
+}
+
+/// The nonces of all links here.
+const CHALLENGE: Challenge = Challenge {
+    node_nonce: Hash([0xa1; 32]),
+    provider_nonce: Hash([0xb2; 32]),
+};
+
+/// What is signed for `peer`.
+fn signed_for(peer: &KeyPair) -> Json {
+    let nonces = [CHALLENGE.node_nonce.0, CHALLENGE.provider_nonce.0];
+    raw(&[nonces[0], nonces[1], peer.public().0].concat())
+}
+
+fn call(id: &str, action: &str, payload: &serde_json::Value) -> String {
+    format!("[2,\"{id}\",\"{action}\",{payload}]")
+}
+
+fn answer(id: &str, payload: &serde_json::Value) -> String {
+    format!("[3,\"{id}\",{payload}]")
+}
+
+fn with_provider(chain: &Chain) -> [(&'static str, Json); 5] {
     let genesis = chain::genesis();
     let (chain_id, provider, node) = (genesis.chain_id(), chain::provider(), chain::node(1));
-    let challenge = protocol::Challenge {
-        node_nonce: Hash([0xa1; 32]),
-        provider_nonce: Hash([0xb2; 32]),
-    };
-    let hello = protocol::message::Hello {
+    let hello = Hello {
         node_key: node.public(),
-        nonce: challenge.node_nonce,
+        nonce: CHALLENGE.node_nonce,
     };
-    let by_provider = challenge.sign(Domain::ProviderHello, &provider, &chain_id, &node.public());
-    let ack = protocol::message::HelloAck {
+    let by_provider = CHALLENGE.sign(Domain::ProviderHello, &provider, &chain_id, &node.public());
+    let ack = HelloAck {
         genesis,
-        nonce: challenge.provider_nonce,
+        nonce: CHALLENGE.provider_nonce,
         signature: by_provider,
     };
-    let by_node = challenge.sign(Domain::NodeHello, &node, &chain_id, &provider.public());
-    let join = protocol::message::Join {
+    let by_node = CHALLENGE.sign(Domain::NodeHello, &node, &chain_id, &provider.public());
+    let join = Join {
         signature: by_node,
         token: Some("one-time-token".to_owned()),
-        report: protocol::message::Report::default(),
+        report: Report::default(),
     };
-    let joined = protocol::message::JoinAck {
+    let joined = JoinAck {
         node: NodeId(1),
         current_time: UnixSeconds(BEGIN + 1).millis(),
         last_seq: 0,
@@ -386,45 +436,71 @@ pub(super) fn handshake() -> Json {
         tip: 0,
         wants_report: false,
     };
-    let call = |id: &str, action: &str, payload: serde_json::Value| {
-        format!("[2,\"{id}\",\"{action}\",{payload}]")
+    let join_again = Join {
+        signature: by_node,
+        token: None,
+        report: Report {
+            node: Some(NodeId(1)),
+            keeps_blocks: true,
+            newest: Some(HexBytes(canonical(chain.header(2)))),
+        },
     };
-    let answer = |id: &str, payload: serde_json::Value| format!("[3,\"{id}\",{payload}]");
-    object([
-        (
-            "what",
-            "The text frames with which a link opens. Each signature is over both nonces, the \
-             node's first, and the key of whoever it is made for."
-                .into(),
-        ),
-        ("chain_id", raw(&chain_id.0)),
-        (
-            "provider_signs",
-            raw(&[
-                challenge.node_nonce.0,
-                challenge.provider_nonce.0,
-                node.public().0,
-            ]
-            .concat()),
-        ),
+    let joined_again = JoinAck {
+        current_time: UnixSeconds(BEGIN + 200).millis(),
+        tip: 1,
+        wants_report: true,
+        ..joined.clone()
+    };
+    [
+        ("provider_signs", signed_for(&node)),
         ("provider_signature", raw(&by_provider.0)),
-        (
-            "node_signs",
-            raw(&[
-                challenge.node_nonce.0,
-                challenge.provider_nonce.0,
-                provider.public().0,
-            ]
-            .concat()),
-        ),
+        ("node_signs", signed_for(&provider)),
         ("node_signature", raw(&by_node.0)),
         (
             "frames",
             list([
-                call("1", "Hello", protocol::message::to_value(&hello)),
-                answer("1", protocol::message::to_value(&ack)),
-                call("2", "Join", protocol::message::to_value(&join)),
-                answer("2", protocol::message::to_value(&joined)),
+                call("1", "Hello", &to_value(&hello)),
+                answer("1", &to_value(&ack)),
+                call("2", "Join", &to_value(&join)),
+                answer("2", &to_value(&joined)),
+                call("2", "Join", &to_value(&join_again)),
+                answer("2", &to_value(&joined_again)),
+            ]),
+        ),
+    ]
+}
+
+/// Node 2 calls node 1.
+fn between_nodes() -> Json {
+    let genesis = chain::genesis();
+    let (chain_id, called, caller) = (genesis.chain_id(), chain::node(1), chain::node(2));
+    let hello = Hello {
+        node_key: caller.public(),
+        nonce: CHALLENGE.node_nonce,
+    };
+    let by_called = CHALLENGE.sign(Domain::CalledNode, &called, &chain_id, &caller.public());
+    let ack = HelloAck {
+        genesis,
+        nonce: CHALLENGE.provider_nonce,
+        signature: by_called,
+    };
+    let by_caller = CHALLENGE.sign(Domain::CallingNode, &caller, &chain_id, &called.public());
+    let meet = Meet {
+        signature: by_caller,
+        enrolment: chain::enrolment(2),
+    };
+    object([
+        ("called_node_signs", signed_for(&caller)),
+        ("called_node_signature", raw(&by_called.0)),
+        ("calling_node_signs", signed_for(&called)),
+        ("calling_node_signature", raw(&by_caller.0)),
+        (
+            "frames",
+            list([
+                call("1", "Hello", &to_value(&hello)),
+                answer("1", &to_value(&ack)),
+                call("2", "Meet", &to_value(&meet)),
+                answer("2", &to_value(&MeetAck {})),
             ]),
         ),
     ])
