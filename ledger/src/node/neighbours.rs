@@ -403,7 +403,10 @@ impl Node {
         };
         let key = (to, question);
         let since = self.neighbours.asked.get(&key);
-        if since.is_none_or(|since| self.now.since_ms(*since) >= LOST_MS) {
+        // Where the clock was set back since, nobody knows how long ago it was.
+        let is_lost =
+            |since: &UnixMillis| *since > self.now || self.now.since_ms(*since) >= LOST_MS;
+        if since.is_none_or(is_lost) {
             self.neighbours.asked.insert(key, self.now);
             self.effect(Effect::Neighbour(ToNeighbour::Call {
                 to,

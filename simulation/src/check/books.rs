@@ -1,4 +1,4 @@
-//! A second opinion on blocks: the rules of `docs/chain.md` written down once more, apart from
+//! A second opinion on blocks: the rules of `docs/protocol.md` written down once more, apart from
 //! `ledger::apply`, so that a rule which is missing there is missed here.
 
 use std::collections::{BTreeMap, BTreeSet};
