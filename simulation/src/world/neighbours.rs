@@ -192,12 +192,14 @@ impl World {
         knows(one, other) || knows(other, one)
     }
 
-    /// Whether nothing slows a gateway's messages, or loses them within a link.
+    /// Whether nothing slows a gateway's messages, or loses them within a link, or has it take one
+    /// round for another: it visits others once in each.
     pub(crate) fn is_brisk(&self, index: usize) -> bool {
         let process = &self.gateways[index].process;
         self.weather.most_delay(index, self.now) <= 500
             && !self.weather.is_hostile(index, self.now)
             && process.slow_ms <= 500
+            && process.skew_ms.unsigned_abs() < self.scenario.genesis.interval_ms()
     }
 
     /// What `from` says goes to the other end.
