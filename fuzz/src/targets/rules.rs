@@ -165,6 +165,11 @@ impl<'a> ProviderRun<'a> {
                 token: None,
                 report: protocol::message::Report::default(),
             });
+            // After a start it hears its nodes before anything else.
+            run.give(provider::Input::Frame {
+                link: LinkId::from(n),
+                frame: Box::new(Frame::Reported { promises: 0 }),
+            });
         }
         run
     }
