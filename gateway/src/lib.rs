@@ -3,7 +3,7 @@
 //!
 //! [`main`] is the whole program, so that others can link it and run it under their own name.
 //! Types to meet first: [`Config`], then `charges` (what is going on), `shell` (the node's rules
-//! carried out), `uplink` (the provider).
+//! carried out), `uplink` (the provider), `neighbours` (other gateways).
 //!
 //! What it leaves out: rules of the chain (`ledger`), bytes of OCPP (`ocpp-bridge`) and of Modbus
 //! (`meter-drivers`).
@@ -19,6 +19,7 @@ mod journal;
 mod local_api;
 mod meters;
 mod modbus_charger;
+mod neighbours;
 mod receipts;
 mod run;
 mod shell;

@@ -1,6 +1,9 @@
 //! The local API: status, charges, and presenting an idTag, for people and programs on this
 //! machine.
 
+mod meter_exchange;
+mod resume;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use ledger::node::{Input, Node, Stage};
+use ledger::node::{Input, NeighbourCounts, Node, Stage};
 use ledger::store::Engine;
 use protocol::IdTag;
 use serde::{Deserialize, Serialize};
@@ -32,11 +35,45 @@ pub(crate) struct Api {
     pub(crate) modbus_chargers: Arc<BTreeMap<String, Arc<ModbusCharger>>>,
 }
 
+impl Api {
+    /// Gives the node an input, and waits until it is durable.
+    async fn give(&self, input: Input) -> Result<(), Refused> {
+        let (done, durable) = oneshot::channel();
+        let given = self.engine.durably(Vec::new(), vec![input], move || {
+            // Whoever asked may be gone; it is done all the same.
+            let _ = done.send(());
+        });
+        given.map_err(|_| stopping())?;
+        durable.await.map_err(|_| stopping())
+    }
+
+    /// Looks at the node between two batches.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Node) -> T + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let looked = self.engine.look(move |node, _| {
+            // Whoever asked may be gone.
+            let _ = reply.send(look(node));
+        });
+        looked.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> Refused {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping")
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Status {
     node: Option<u32>,
+    /// This gateway's key, by which others name it.
+    node_key: String,
     chain: Option<Chain>,
+    neighbours: Neighbours,
     meters: BTreeMap<String, Meter>,
     running: Vec<Running>,
     outbox: Vec<Waiting>,
@@ -56,6 +93,31 @@ struct Chain {
     final_height: u64,
     /// Why nothing is built on it any more, where the provider broke a rule.
     stopped: Option<String>,
+}
+
+/// Other gateways: how many are remembered and linked, and what came of them since the start.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Neighbours {
+    known: usize,
+    linked: usize,
+    heads_compared: u64,
+    authorize_answered: u64,
+    foreign_headers: u64,
+    false_evidence: u64,
+}
+
+impl From<NeighbourCounts> for Neighbours {
+    fn from(counts: NeighbourCounts) -> Self {
+        Self {
+            known: counts.known,
+            linked: counts.up,
+            heads_compared: counts.heads_compared,
+            authorize_answered: counts.authorize_answered,
+            foreign_headers: counts.foreign_headers,
+            false_evidence: counts.false_evidence,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -119,6 +181,12 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
         .route("/v1/status", get(status))
         .route("/v1/chargers/{id}/swipe", post(swipe))
         .route("/v1/outbox/{number}/release", post(release))
+        .route(
+            "/v1/outlets/{outlet}/meter-exchange",
+            post(meter_exchange::exchange),
+        )
+        .route("/v1/resume/pick", post(resume::pick))
+        .route("/v1/resume", post(resume::resume))
         .with_state(api)
         .layer(middleware::from_fn(only_for_this_machine));
     axum::serve(listener, router).await
@@ -151,17 +219,16 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
-    let (reply, answer) = oneshot::channel();
-    let looked = api.engine.look(move |node, _| {
-        // Whoever asked may be gone.
-        let _ = reply.send((node.id(), chain(node), outbox(node)));
+    let looked = api.look(|node| {
+        let counts = node.neighbour_counts();
+        (node.id(), node.key(), chain(node), counts, outbox(node))
     });
-    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    looked.map_err(|_| stopped())?;
-    let (node, chain, outbox) = answer.await.map_err(|_| stopped())?;
+    let (node, key, chain, counts, outbox) = looked.await?;
     Ok(Json(Status {
         node: node.map(|id| id.0),
+        node_key: key.to_string(),
         chain,
+        neighbours: counts.into(),
         meters: meters(&api.meters),
         running: running(&api.charges),
         outbox,
@@ -264,8 +331,7 @@ async fn release(
     State(api): State<Api>,
     Path(number): Path<u64>,
 ) -> Result<Json<Released>, Refused> {
-    let stopped = || refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
-    match stage_of(&api, number).await.ok_or_else(stopped)? {
+    match stage_of(&api, number).await? {
         None => {
             let text = "no charge of this number waits here";
             return Err(refuse(StatusCode::NOT_FOUND, text));
@@ -276,31 +342,21 @@ async fn release(
             return Err(refuse(StatusCode::CONFLICT, text));
         }
     }
-    let (done, durable) = oneshot::channel();
-    let inputs = vec![Input::Release { number }];
-    let released = api.engine.durably(Vec::new(), inputs, move || {
-        // Whoever asked may be gone; it is released all the same.
-        let _ = done.send(());
-    });
-    released.map_err(|_| stopped())?;
-    durable.await.map_err(|_| stopped())?;
-    match stage_of(&api, number).await.ok_or_else(stopped)? {
+    api.give(Input::Release { number }).await?;
+    match stage_of(&api, number).await? {
         Some(Stage::Held { reason }) => Err(refuse(StatusCode::CONFLICT, &reason)),
         _ => Ok(Json(Released { number })),
     }
 }
 
-/// How far a charge of the outbox is; the outer `None` where the engine has stopped.
-async fn stage_of(api: &Api, number: u64) -> Option<Option<Stage>> {
-    let (reply, answer) = oneshot::channel();
-    let looked = api.engine.look(move |node, _| {
+/// How far a charge of the outbox is.
+async fn stage_of(api: &Api, number: u64) -> Result<Option<Stage>, Refused> {
+    let looked = api.look(move |node| {
         let mut charges = node.charges();
         let charge = charges.find(|charge| charge.number == number);
-        // Whoever asked may be gone.
-        let _ = reply.send(charge.map(|charge| charge.stage.clone()));
+        charge.map(|charge| charge.stage.clone())
     });
-    looked.ok()?;
-    answer.await.ok()
+    looked.await
 }
 
 fn status_of(error: &SwipeError) -> StatusCode {

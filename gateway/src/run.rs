@@ -22,9 +22,10 @@ use crate::config::{Config, ModbusChargerConfig};
 use crate::journal::StoreJournal;
 use crate::meters::Meters;
 use crate::modbus_charger::ModbusCharger;
+use crate::neighbours::Neighbours;
 use crate::shell::Shell;
 use crate::uplink::{self, Uplink};
-use crate::{evidence, identity, local_api, receipts, southbound};
+use crate::{evidence, identity, local_api, neighbours, receipts, southbound};
 
 const STORE_FILE: &str = "gateway.redb";
 const RECEIPTS_DIR: &str = "receipts";
@@ -49,6 +50,7 @@ struct Gateway {
     store: Arc<Store>,
     charges: Arc<Charges>,
     meters: Meters,
+    neighbours: Neighbours,
 }
 
 impl Gateway {
@@ -59,6 +61,7 @@ impl Gateway {
         // Before anything is begun: a port that is taken is the operator's to free.
         let ocpp = listen(config.ocpp, "ocpp.listen").await?;
         let api = listen(config.local_api, "local_api.listen").await?;
+        let others = listen(config.neighbours.listen, "neighbours.listen").await?;
         let store = Arc::new(Store::open(&state_dir.join(STORE_FILE))?);
         let key = identity::load_or_make(&state_dir)?;
         check_chain(&config, &store)?;
@@ -68,11 +71,13 @@ impl Gateway {
         let clock = Clock::default();
         let authorizer = Authorizer::default();
         let (outgoing, queue) = mpsc::channel(uplink::QUEUE);
+        let (to_neighbours, wanted) = neighbours::queue();
         let (receipts, waiting) = receipts::queue();
         let shell = Shell {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink: outgoing,
+            neighbours: to_neighbours,
             receipts,
             evidence,
         };
@@ -80,6 +85,13 @@ impl Gateway {
         check_key(&config, &node, &key)?;
         let (engine, thread) = Engine::start(node, Arc::clone(&store), shell, watch)?;
         waiting.write(state_dir.join(RECEIPTS_DIR), engine.clone())?;
+        let neighbours = Neighbours::new(
+            engine.clone(),
+            Arc::clone(&store),
+            key.clone(),
+            clock.clone(),
+        );
+        tokio::spawn(neighbours.clone().run(wanted));
         let uplink = Uplink {
             config: config.provider.clone(),
             key,
@@ -106,10 +118,11 @@ impl Gateway {
             store,
             charges,
             meters,
+            neighbours,
         };
         // Before anybody is told that it runs: whoever stops it then is heard.
         let signals = Signals::listen()?;
-        gateway.serve(ocpp, api).await?;
+        gateway.serve(ocpp, api, others).await?;
         Ok(gateway.wait(thread, signals).await)
     }
 
@@ -117,6 +130,7 @@ impl Gateway {
         &self,
         ocpp: Option<TcpListener>,
         api: Option<TcpListener>,
+        others: Option<TcpListener>,
     ) -> anyhow::Result<()> {
         self.charges.close_abandoned().await?;
         let modbus_chargers = self.start_modbus_chargers()?;
@@ -139,6 +153,11 @@ impl Gateway {
                 modbus_chargers,
             };
             tokio::spawn(local_api::serve(listener, api));
+        }
+        if let Some(listener) = others {
+            let address = listener.local_addr()?;
+            addresses.push(format!("listening for other gateways on ws://{address}"));
+            tokio::spawn(neighbours::serve(listener, self.neighbours.clone()));
         }
         let mut out = std::io::stdout().lock();
         for line in addresses {
@@ -337,6 +356,10 @@ fn node_config(config: &Config) -> NodeConfig {
     NodeConfig {
         chargers: config.chargers.clone(),
         members: config.members.clone(),
+        limits: config.limits.clone(),
+        deputies: config.deputies.clone(),
         outlets: outlets.collect(),
+        address: config.neighbours.address.clone(),
+        neighbours: config.neighbours.known.clone(),
     }
 }

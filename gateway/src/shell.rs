@@ -1,7 +1,7 @@
 //! Between the node's rules and the world: carries out what the engine's machine wants.
 
 use ledger::Frame;
-use ledger::node::{Effect, Event, Input, Node, stored_blocks};
+use ledger::node::{Effect, Event, Input, Node, ToNeighbour, stored_blocks};
 use ledger::store::{Store, Surroundings};
 use ledger::tariff::in_words;
 use protocol::UnixMillis;
@@ -18,6 +18,7 @@ pub(crate) struct Shell {
     pub(crate) clock: Clock,
     pub(crate) authorizer: Authorizer,
     pub(crate) uplink: mpsc::Sender<Outgoing>,
+    pub(crate) neighbours: mpsc::Sender<ToNeighbour>,
     pub(crate) receipts: receipts::Writer,
     pub(crate) evidence: evidence::Files,
 }
@@ -46,6 +47,12 @@ impl Surroundings<Node> for Shell {
             Effect::Decided { question, decision } => self.authorizer.decided(question, decision),
             Effect::SendBlocks { from, count } => self.give_blocks(store, from, count),
             Effect::Notify(event) => self.notify(event),
+            Effect::Neighbour(wanted) => {
+                // What does not fit is lost, as on a lost link: the next round asks again.
+                if self.neighbours.try_send(wanted).is_err() {
+                    tracing::warn!("too much waits for other gateways");
+                }
+            }
             // The engine sets its own alarm.
             Effect::WakeAt(_) => {}
         }
@@ -91,6 +98,18 @@ impl Shell {
                     "charge held; it is not billed until it is released (local API)"
                 );
             }
+            Event::Resumed { height } => {
+                tracing::warn!(
+                    height,
+                    "the voters picked a header; this gateway goes on with it"
+                );
+            }
+            Event::MeterExchanged { outlet } => {
+                tracing::info!(
+                    outlet,
+                    "meter exchange recorded; charges by the new one are billed"
+                );
+            }
             Event::Released { outlet } => tracing::info!(outlet, "held charge released"),
             Event::Refused { seq, reason } => {
                 tracing::error!(
@@ -122,9 +141,32 @@ impl Shell {
                 tracing::error!(height, %profile, "the provider left out a charge it gave a receipt for");
                 self.keep_evidence(height, evidence);
             }
-            Event::TwoHeaders { height, evidence } => {
-                tracing::error!(height, "the provider signed two headers for one block");
+            Event::TwoHeaders {
+                height,
+                evidence,
+                neighbour,
+            } => {
+                let neighbour = neighbour.map(|key| key.to_string());
+                tracing::error!(
+                    height,
+                    neighbour,
+                    "the provider signed two headers for one block"
+                );
                 self.keep_evidence(height, evidence);
+            }
+            Event::EvidenceShown {
+                height,
+                from,
+                evidence,
+            } => {
+                tracing::error!(height, neighbour = %from, "another gateway has proof against the provider");
+                self.keep_evidence(height, Some(evidence));
+            }
+            Event::FalseEvidence { from, reason } => {
+                tracing::warn!(neighbour = %from, reason, "another gateway shows evidence that proves nothing");
+            }
+            Event::ForeignHeader { from } => {
+                tracing::warn!(neighbour = %from, "another gateway shows a header that the provider did not sign");
             }
             Event::Restored { provider, here } => {
                 tracing::error!(

@@ -4,6 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{Hash, ProfileAck, Signed, SignedGrant, SignedProfile, SignedReceipt};
 
 use crate::block::{Ballot, Block, GroupBlock, Header};
+use crate::resume::Resume;
 
 /// The longest frame a peer may send: a block of ten thousand charges, each of another group.
 pub const MAX_FRAME_BYTES: usize = 8 << 20;
@@ -40,6 +41,8 @@ pub enum Frame {
     /// Provider to a node that keeps headers only: the bytes of a receipt file of one of its
     /// charges.
     Proof(Vec<u8>),
+    /// Node to provider: the voters picked one of its two stories.
+    Picked(Vec<Signed<Resume>>),
     /// Node to provider: a promise of the provider's that a restored provider may have lost.
     Promised(Promised),
     /// Node to provider: it has shown all it was promised.

@@ -56,6 +56,7 @@ pub mod merkle;
 pub mod node;
 pub mod provider;
 pub mod receipt_file;
+pub mod resume;
 pub mod seal;
 pub mod state;
 pub mod store;

@@ -1,5 +1,7 @@
 //! Merkle trees as in RFC 6962: leaves and nodes hashed apart, no leaf ever doubled.
 
+use std::io;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::Hash;
 
@@ -143,7 +145,7 @@ impl Way {
 }
 
 /// The right edge of a growing tree: enough to append and to tell the root.
-#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize)]
 pub struct Frontier {
     size: u64,
     // Invariant: one root per set bit of `size`, the largest subtree first.
@@ -182,6 +184,17 @@ impl Frontier {
     }
 }
 
+/// Refuses what breaks the invariant: the next leaf would look for a peak that is not there.
+impl BorshDeserialize for Frontier {
+    fn deserialize_reader<R: io::Read>(reader: &mut R) -> io::Result<Self> {
+        let (size, peaks) = <(u64, Vec<Hash>)>::deserialize_reader(reader)?;
+        if usize::try_from(size.count_ones()) != Ok(peaks.len()) {
+            return Err(io::Error::other("not one peak for each bit of the size"));
+        }
+        Ok(Self { size, peaks })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +223,23 @@ mod tests {
     #[track_caller]
     fn check(size: usize, expected: &str) {
         assert_eq!(root(&vectors()[..size]).to_string(), expected);
+    }
+
+    /// A frontier read without one of its peaks panicked at the next leaf.
+    #[test]
+    fn a_frontier_is_read_with_all_of_its_peaks_or_not_at_all() {
+        let mut frontier = Frontier::default();
+        for leaf in vectors() {
+            let bytes = protocol::canonical(&frontier);
+            assert_eq!(protocol::decode(&bytes), Ok(frontier.clone()));
+            let (size, peaks) = (frontier.size, &frontier.peaks);
+            for wrong in [size + 1, size ^ 0x8000] {
+                let bytes = protocol::canonical(&(wrong, peaks));
+                let is_read = protocol::decode::<Frontier>(&bytes).is_ok();
+                assert_eq!(is_read, wrong.count_ones() == size.count_ones());
+            }
+            frontier.push(leaf);
+        }
     }
 
     #[test]

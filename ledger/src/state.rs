@@ -30,6 +30,10 @@ pub struct NodeAccount {
 pub struct GroupAccount {
     /// The node that seals and votes for it.
     pub parent: NodeId,
+    /// Who signs grants for it beside the parent.
+    pub deputy: Option<NodeId>,
+    /// How many deputies were named, or taken back.
+    pub deputies: u32,
     /// Hash of its last group block in the chain; zero for none.
     pub last_group_block: Hash,
     /// Energy its chargers took.
@@ -55,7 +59,10 @@ pub struct SupplyPointAccount {
     pub owner: GroupId,
     /// Hash of the meter's model and serial number.
     pub meter: Hash,
-    /// The register at the end of its last charge; no later charge begins below.
+    /// How often the meter was exchanged.
+    pub exchanges: u32,
+    /// The register at the end of its last charge, or of a new meter at the beginning; no later
+    /// charge begins below.
     pub register: EnergyWh,
     /// Energy taken there.
     pub energy: EnergyWh,
@@ -63,11 +70,17 @@ pub struct SupplyPointAccount {
     pub credit: MinorUnits,
 }
 
+/// Former groups of a mobile charger that are remembered.
+pub const MAX_FORMER: usize = 8;
+
 /// A mobile charger under its pseudonym.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ChargerAccount {
-    /// The group that pays for it.
+    /// The group that it is in.
     pub group: GroupId,
+    /// The groups that it was in before, the last one last: what it charged under a grant of one of
+    /// them is still for that one to pay. Of more than [`MAX_FORMER`] the first are forgotten.
+    pub former: Vec<GroupId>,
     /// Energy it took.
     pub energy: EnergyWh,
     /// What that costs.
@@ -83,6 +96,8 @@ pub struct ChargerAccount {
 pub struct GrantAccount {
     /// Who may charge.
     pub charger: ChargerId,
+    /// Who pays.
+    pub group: GroupId,
     /// The first second a charge may begin in.
     pub not_before: UnixSeconds,
     /// The first second no charge may begin in any more.
@@ -241,11 +256,31 @@ impl Key for Offence {
             Self::Parent { group, round } => (0, group.0, *round),
             Self::Node { node, seq } => (1, node.0, u64::from(*seq)),
             Self::Voter { group, height } => (2, group.0, *height),
+            Self::Provider { height } => (3, 0, *height),
         };
         let mut bits = [kind; 13];
         bits[1..5].copy_from_slice(&who.to_be_bytes());
         bits[5..].copy_from_slice(&when.to_be_bytes());
         bits
+    }
+}
+
+impl ChargerAccount {
+    /// Whether `group` may let it charge, or may have done so before it moved.
+    #[must_use]
+    pub fn is_of(&self, group: GroupId) -> bool {
+        self.group == group || self.former.contains(&group)
+    }
+
+    /// Puts it into another group.
+    pub(crate) fn move_to(&mut self, group: GroupId) {
+        self.former
+            .retain(|former| *former != self.group && *former != group);
+        self.former.push(self.group);
+        if self.former.len() > MAX_FORMER {
+            self.former.remove(0);
+        }
+        self.group = group;
     }
 }
 
@@ -404,6 +439,15 @@ impl State {
             .filter(|(_, conviction)| conviction.height == height)
             .map(|(offence, conviction)| (*offence, conviction.clone()))
             .collect()
+    }
+
+    /// Whether the voters had to pick one of two stories after they had voted up to `height`.
+    #[must_use]
+    pub fn is_pardoned(&self, height: u64) -> bool {
+        let offences = self.convictions.iter().map(|(offence, _)| offence);
+        offences.copied().any(
+            |offence| matches!(offence, Offence::Provider { height: up_to } if height <= up_to),
+        )
     }
 
     /// How far a block of this chain is on its way to being final, at `now` or at the newest

@@ -157,10 +157,15 @@ impl FlatTariff {
     }
 }
 
+/// Digits of a price at most: as many as every JSON reader keeps, also one that reads numbers as
+/// 64-bit floats.
+const MAX_PRICE: i128 = 10_i128.pow(15);
+
 fn parse_price(text: &str) -> Result<Decimal, TariffError> {
+    let is_exact = |price: &Decimal| price.scale() <= 9 && price.mantissa() < MAX_PRICE;
     Decimal::from_str(text)
         .ok()
-        .filter(|price| !price.is_sign_negative() && price.scale() <= 9)
+        .filter(|price| !price.is_sign_negative() && is_exact(price))
         .ok_or_else(|| TariffError::Price(text.to_owned()))
 }
 
@@ -238,8 +243,14 @@ mod tests {
     }
 
     #[test]
+    fn a_document_keeps_every_digit_of_a_price() {
+        let tariff = FlatTariff::new("EUR", "999999.999999999", "0.1").expect("a valid tariff");
+        assert_eq!(FlatTariff::parse(&tariff.document()), Ok(tariff));
+    }
+
+    #[test]
     fn what_is_no_price_is_refused() {
-        for price in ["-1", "free", "", "0.0000000001"] {
+        for price in ["-1", "free", "", "0.0000000001", "123456789012.123456789"] {
             let refused = FlatTariff::new("EUR", price, "0");
             assert_eq!(refused, Err(TariffError::Price(price.to_owned())));
         }

@@ -5,8 +5,9 @@ use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Record};
 use ledger::seal::seal;
 use ledger::state::State;
 use protocol::{
-    ChargeProfile, ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, KeyPair, NodeId,
-    PowerW, PublicKey, Signed, SignedGrant, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, KeyPair,
+    MeterExchange, NodeId, PowerW, PublicKey, Signed, SignedGrant, SignedProfile, SupplyPointId,
+    TariffId, UnixSeconds,
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -388,7 +389,7 @@ fn a_charge_is_its_nodes_next() {
 #[test]
 fn a_charge_is_a_known_chargers_at_the_nodes_own_outlet() {
     check_charge(|p| p.charger = ChargerId([7; 16]), ChargeFault::Charger);
-    check_charge(|p| p.payer = GroupId(1), ChargeFault::Charger);
+    check_charge(|p| p.payer = GroupId(1), ChargeFault::Grant);
     check_charge(
         |p| p.supply_point = SupplyPointId(1),
         ChargeFault::SupplyPoint,
@@ -493,4 +494,150 @@ fn a_charge_before_the_first_voter_is_refused() {
     };
     let refused = seal(&empty, body, 1, UnixSeconds(NOW + 60), &key(9)).map(|_| ());
     assert_eq!(refused, Err(Invalid::NoVoters));
+}
+
+fn apply_records(state: &State, records: Vec<Record>) -> Result<State, Invalid> {
+    let body = Body {
+        records,
+        ..Body::default()
+    };
+    let round = state.round + 1;
+    let time = UnixSeconds(state.time.0 + 60);
+    let (_, after) = seal(state, body, round, time, &key(9))?;
+    Ok(after)
+}
+
+fn move_to(group: u32) -> Record {
+    Record::MoveCharger {
+        charger: FIRST,
+        group: GroupId(group),
+    }
+}
+
+#[test]
+fn a_charger_moves_to_another_group_that_there_is() {
+    let state = scene().state;
+    let taken = Invalid::Taken("the charger's group");
+    assert_eq!(apply_records(&state, vec![move_to(1)]), Err(taken));
+    let unknown = Invalid::Unknown("the charger's group");
+    assert_eq!(apply_records(&state, vec![move_to(7)]), Err(unknown));
+    let stranger = Record::MoveCharger {
+        charger: ChargerId([7; 16]),
+        group: GroupId(2),
+    };
+    let unknown = Invalid::Unknown("the charger");
+    assert_eq!(apply_records(&state, vec![stranger]), Err(unknown));
+}
+
+#[test]
+fn a_charger_that_moved_may_be_granted_to_by_its_last_groups_and_no_older_one() {
+    let mut state = scene().state;
+    let first = |limit| signed_grant(FIRST, 1, 1, limit);
+    for number in 3..=10 {
+        let [node, group, ..] = enrolment(number, FIRST);
+        let moves = vec![node, group, move_to(number.into())];
+        state = apply_records(&state, moves).expect("valid");
+    }
+    state = apply_records(&state, vec![first(7), signed_grant(FIRST, 9, 9, 8)]).expect("valid");
+    state = apply_records(&state, vec![move_to(2)]).expect("valid");
+    let unknown = Err(Invalid::Unknown("the grant's charger"));
+    assert_eq!(apply_records(&state, vec![first(9)]), unknown);
+}
+
+#[test]
+fn what_a_charger_took_under_a_grant_of_the_group_before_is_that_groups_to_pay() {
+    let Scene { state, block } = scene();
+    let mut body = block.body.clone();
+    body.records = vec![move_to(2)];
+    let sealed = seal(&state, body, 2, UnixSeconds(NOW + 120), &key(9));
+    let (_, after) = sealed.expect("valid");
+    assert_eq!(after.groups[&GroupId(1)].energy, EnergyWh(2_000));
+    assert_eq!(after.chargers[&FIRST].group, GroupId(2));
+}
+
+fn deputy(number: u32, node: Option<u32>, signer: u8) -> Record {
+    let deputy = Deputy {
+        group: GroupId(1),
+        number,
+        node: node.map(NodeId),
+    };
+    let chain_id = scene().state.chain_id();
+    Record::Deputy(Signed::new(deputy, &key(signer), &chain_id))
+}
+
+#[test]
+fn a_deputy_is_named_by_its_parent_and_each_word_holds_once() {
+    let state = scene().state;
+    let refused = [
+        (deputy(1, Some(2), 2), Invalid::Signature("a deputy")),
+        (deputy(1, Some(7), 1), Invalid::Unknown("the deputy")),
+        (deputy(2, Some(2), 1), Invalid::Taken("the deputy")),
+    ];
+    for (record, reason) in refused {
+        assert_eq!(apply_records(&state, vec![record]), Err(reason));
+    }
+    let named = apply_records(&state, vec![deputy(1, Some(2), 1)]).expect("valid");
+    let taken = Err(Invalid::Taken("the deputy"));
+    assert_eq!(apply_records(&named, vec![deputy(1, Some(2), 1)]), taken);
+}
+
+#[test]
+fn a_deputy_grants_for_its_group_until_it_is_taken_back() {
+    let state = scene().state;
+    let by_deputy = |limit| signed_grant(FIRST, 1, 2, limit);
+    let forged = Err(Invalid::Signature("a grant"));
+    assert_eq!(apply_records(&state, vec![by_deputy(7)]), forged);
+    let named = vec![
+        deputy(1, Some(2), 1),
+        by_deputy(7),
+        signed_grant(FIRST, 1, 1, 8),
+    ];
+    let state = apply_records(&state, named).expect("valid");
+    let state = apply_records(&state, vec![deputy(2, None, 1)]).expect("valid");
+    assert_eq!(apply_records(&state, vec![by_deputy(9)]), forged);
+}
+
+fn exchange(number: u32, last: u64, first: u64, signer: u8) -> Record {
+    let exchange = MeterExchange {
+        supply_point: SupplyPointId(2),
+        number,
+        last_register: EnergyWh(last),
+        meter: Hash([9; 32]),
+        first_register: EnergyWh(first),
+    };
+    let chain_id = scene().state.chain_id();
+    Record::MeterExchange(Signed::new(exchange, &key(signer), &chain_id))
+}
+
+#[test]
+fn a_meter_is_exchanged_by_its_node_once_and_not_below_its_last_charge() {
+    let Scene { state, block } = scene();
+    let state = apply(&state, &block).expect("valid");
+    let below = Invalid::MeterExchange(SupplyPointId(2));
+    let refused = [
+        (exchange(1, 2_999, 5, 2), below),
+        (
+            exchange(1, 3_000, 5, 1),
+            Invalid::Signature("a meter exchange"),
+        ),
+        (
+            exchange(2, 3_000, 5, 2),
+            Invalid::Taken("the meter exchange"),
+        ),
+        (
+            exchange(0, 3_000, 5, 2),
+            Invalid::Taken("the meter exchange"),
+        ),
+    ];
+    for (record, reason) in refused {
+        assert_eq!(apply_records(&state, vec![record]), Err(reason));
+    }
+    let after = apply_records(&state, vec![exchange(1, 3_000, 5, 2)]).expect("valid");
+    let outlet = &after.supply_points[&SupplyPointId(2)];
+    assert_eq!(
+        (outlet.register, outlet.meter),
+        (EnergyWh(5), Hash([9; 32]))
+    );
+    let again = Err(Invalid::Taken("the meter exchange"));
+    assert_eq!(apply_records(&after, vec![exchange(1, 3_000, 5, 2)]), again);
 }

@@ -8,7 +8,7 @@ use ledger::evidence::{
     BrokenReceipt, EvidenceFile, Exhibit, ForgedCharge, Gap, NotProven, TwoHeaders,
 };
 use ledger::frame::{Frame, Witnessed};
-use ledger::node::{Stage, stored_evidence};
+use ledger::node::{Input, Stage, stored_evidence};
 use ledger::state::State;
 use protocol::{KeyPair, Receipt, Signed};
 use support::{Network, provider_key, wh};
@@ -131,6 +131,50 @@ fn a_node_that_holds_proof_against_its_provider_stays_stopped_over_a_restart() {
     net.run_rounds(3);
     assert!(net.node("fleet").stopped().is_some());
     assert_eq!(net.node("fleet").state().map(|state| state.height), before);
+}
+
+/// The provider shows `name` a second header for its newest block's height.
+fn show_second_header(net: &mut Network, name: &str) {
+    let mut header = net.blocks().pop().expect("a block").header;
+    header.body.time.0 += 1;
+    resign(&mut header);
+    let index = net.index(name);
+    net.node_gets(
+        index,
+        Input::Frame(Box::new(Frame::Header(Box::new(header)))),
+    );
+    net.settle();
+    assert!(net.node(name).stopped().is_some());
+}
+
+#[test]
+fn a_parent_that_holds_proof_against_its_provider_seals_no_group_block() {
+    let mut net = Network::new();
+    show_second_header(&mut net, "household");
+    net.charge("fleet", "HOME-1", wh(500));
+    net.run_rounds(2);
+    let blocks = net.blocks();
+    let lines: Vec<bool> = blocks
+        .iter()
+        .flat_map(|block| &block.body.charges)
+        .map(|line| line.late)
+        .collect();
+    assert_eq!(lines, [true]);
+}
+
+#[test]
+fn a_node_that_holds_proof_against_its_provider_keeps_its_charges() {
+    let mut net = Network::with_member();
+    net.charge("member", "FLEET-9", wh(3_000));
+    show_second_header(&mut net, "member");
+    net.charge("member", "FLEET-9", wh(700));
+    net.run_rounds(4);
+    let kept: Vec<bool> = net
+        .node("member")
+        .charges()
+        .map(|charge| charge.stage == Stage::Measured)
+        .collect();
+    assert_eq!(kept, [false, true]);
 }
 
 /// A charge of the household that is promised for the open round, and in no block yet.

@@ -130,8 +130,20 @@ pub enum Domain {
     NodeHello,
     /// The provider's answer to the node's nonce.
     ProviderHello,
+    /// The provider's word that a node is enrolled.
+    Enrolment,
+    /// A node's answer to the nonce of another one that it calls.
+    CallingNode,
+    /// A node's answer to the nonce of another one that calls it.
+    CalledNode,
     /// The salt of a pseudonym; such signatures are never shown.
     Salt,
+    /// A parent's word on who speaks for it.
+    Deputy,
+    /// A node's word on a meter that was exchanged.
+    MeterExchange,
+    /// A voter's word on the header that it goes on with.
+    Resume,
 }
 
 impl Domain {
@@ -146,7 +158,13 @@ impl Domain {
             Self::Ballot => b"charge-billing.v1 ballot",
             Self::NodeHello => b"charge-billing.v1 node hello",
             Self::ProviderHello => b"charge-billing.v1 provider hello",
+            Self::Enrolment => b"charge-billing.v1 enrolment",
+            Self::CallingNode => b"charge-billing.v1 calling node",
+            Self::CalledNode => b"charge-billing.v1 called node",
             Self::Salt => b"charge-billing.v1 salt",
+            Self::Deputy => b"charge-billing.v1 deputy",
+            Self::MeterExchange => b"charge-billing.v1 meter exchange",
+            Self::Resume => b"charge-billing.v1 resume",
         }
     }
 

@@ -93,11 +93,15 @@ impl Genesis {
 }
 
 /// The two nonces of a link; each side signs them together with the other's key.
+///
+/// On a link between two nodes the one that is called stands in the provider's place, and both
+/// sign under [`Domain::CallingNode`] and [`Domain::CalledNode`]: no proof made on one kind of link
+/// is valid on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// Random bytes of the node.
+    /// Random bytes of the node that called.
     pub node_nonce: Hash,
-    /// Random bytes of the provider.
+    /// Random bytes of the provider, or of the node that was called.
     pub provider_nonce: Hash,
 }
 

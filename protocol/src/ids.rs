@@ -36,6 +36,18 @@ impl IdTag {
         Ok(Self(text.to_ascii_uppercase()))
     }
 
+    /// The groupId of a node's mobile chargers that name no group.
+    #[must_use]
+    pub fn ungrouped(node: NodeId) -> Self {
+        Self(format!("UNGROUPED/{node}"))
+    }
+
+    /// Whether this is the groupId of the mobile chargers of `node` that name no group.
+    #[must_use]
+    pub fn is_ungrouped(&self, node: NodeId) -> bool {
+        *self == Self::ungrouped(node)
+    }
+
     /// The idTag in upper case.
     #[must_use]
     pub fn as_str(&self) -> &str {

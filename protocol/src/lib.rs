@@ -10,6 +10,7 @@ pub mod ids;
 #[cfg(feature = "link")]
 pub mod link;
 pub mod message;
+pub mod neighbour;
 pub mod profile;
 pub mod rpc;
 pub mod signed;
@@ -21,8 +22,10 @@ pub use genesis::{Challenge, Genesis};
 pub use ids::{
     ChargerId, GrantId, GroupId, IdTag, IdTagError, NodeId, Salt, SupplyPointId, TariffId,
 };
+pub use neighbour::{Enrolment, Neighbour, NodeAddress, NodeAddressError, SignedEnrolment};
 pub use profile::{
-    ChargeProfile, Grant, ProfileAck, Receipt, SignedGrant, SignedProfile, SignedReceipt,
+    ChargeProfile, Deputy, Grant, MeterExchange, ProfileAck, Receipt, SignedDeputy, SignedGrant,
+    SignedMeterExchange, SignedProfile, SignedReceipt,
 };
 pub use signed::{DecodeError, Signable, Signed, canonical, decode};
 pub use time::{TimeError, UnixMillis, UnixSeconds};

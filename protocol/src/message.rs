@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::crypto::{Hash, HexBytes, PublicKey, Signature};
 use crate::genesis::Genesis;
 use crate::ids::{ChargerId, GroupId, IdTag, NodeId, Salt, SupplyPointId};
-use crate::profile::SignedGrant;
+use crate::neighbour::{Neighbour, NodeAddress, SignedEnrolment};
+use crate::profile::{SignedDeputy, SignedGrant, SignedMeterExchange};
 use crate::time::{UnixMillis, UnixSeconds};
 use crate::units::{EnergyWh, MinorUnits};
 
@@ -162,6 +163,12 @@ pub struct Registration {
     pub parent: NodeId,
     /// The parent's key, for nodes that keep no state to look it up in.
     pub parent_key: PublicKey,
+    /// The key of the parent's deputy, for the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deputy_key: Option<PublicKey>,
+    /// Where other nodes reach the parent, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_address: Option<NodeAddress>,
     /// The salt of the pseudonym: for the home node only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<Salt>,
@@ -243,6 +250,41 @@ pub struct RegisterSupplyPointAck {
     pub supply_point: SupplyPointId,
 }
 
+/// Who speaks for a group beside its parent. Parent to provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameDeputy {
+    /// The parent's word.
+    pub deputy: SignedDeputy,
+}
+
+/// Answer to [`NameDeputy`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameDeputyAck {
+    /// The number of the group's newest deputy; the one asked for unless it was refused.
+    pub number: u32,
+}
+
+/// An outlet's meter was exchanged. Node to provider, once all charges by the old meter are in
+/// blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeMeter {
+    /// The node's word.
+    pub exchange: SignedMeterExchange,
+    /// Model and serial number of the new meter, whose hash the word holds.
+    pub meter: String,
+}
+
+/// Answer to [`ExchangeMeter`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeMeterAck {
+    /// The number of the outlet's newest exchange; the one asked for unless it was refused.
+    pub number: u32,
+}
+
 /// Asks for blocks from a height on; they arrive as binary frames before the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -288,6 +330,49 @@ pub struct GetProof {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GetProofAck {}
+
+/// Tells where other nodes reach this one, and asks whom it may reach.
+///
+/// A call of its own and no part of [`JoinAck`] or [`RegisterAck`]: who is near changes as nodes
+/// come and go, while a node joins once for a link and registers a charger once for good.
+///
+/// # Source
+/// The paper's first contact: the neighbours of a `RegisterAck`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetNeighbours {
+    /// Where it listens; absent where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<NodeAddress>,
+    /// The parents of groups whose chargers it knows: named first.
+    pub parents: Vec<NodeId>,
+}
+
+/// Answer to [`GetNeighbours`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GetNeighboursAck {
+    /// Those of the parents that listen, then a few others.
+    pub neighbours: Vec<Neighbour>,
+    /// What the node shows to those it calls.
+    pub enrolment: SignedEnrolment,
+}
+
+/// Shows what convicts the provider. Node to node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OfferEvidence {
+    /// An evidence file.
+    pub file: HexBytes,
+}
+
+/// Answer to [`OfferEvidence`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OfferEvidenceAck {
+    /// Whether it convicts the provider of both.
+    pub is_proven: bool,
+}
 
 /// The bill of a group. Provider to the group's parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -445,10 +530,14 @@ calls! {
     CheckAuth => CheckAuthAck,
     Authorize => AuthorizeAck,
     RegisterSupplyPoint => RegisterSupplyPointAck,
+    NameDeputy => NameDeputyAck,
+    ExchangeMeter => ExchangeMeterAck,
     GetBlocks => GetBlocksAck,
     GetHeaders => GetHeadersAck,
     GetProof => GetProofAck,
     ChargeInfo => ChargeInfoAck,
+    GetNeighbours => GetNeighboursAck,
+    OfferEvidence => OfferEvidenceAck,
 }
 
 /// Why a text frame's payload was refused.

@@ -135,10 +135,48 @@ impl Signable for ProfileAck {
     const DOMAIN: Domain = Domain::ProfileAck;
 }
 
+/// A parent's word on who answers CheckAuth and Authorize and signs grants for its group beside it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Deputy {
+    /// The group.
+    pub group: GroupId,
+    /// Counts the group's deputies, from 1, so that an older word cannot be repeated.
+    pub number: u32,
+    /// The deputy; absent where there is to be none any more.
+    pub node: Option<NodeId>,
+}
+
+impl Signable for Deputy {
+    const DOMAIN: Domain = Domain::Deputy;
+}
+
+/// A node's word that an outlet's meter was exchanged: from here on the new one's register counts.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MeterExchange {
+    /// The outlet.
+    pub supply_point: SupplyPointId,
+    /// Counts the outlet's exchanges, from 1, so that an older word cannot be repeated.
+    pub number: u32,
+    /// The old meter's total register when it was taken out; not below the last charge's end.
+    pub last_register: EnergyWh,
+    /// Hash of the new meter's model and serial number.
+    pub meter: Hash,
+    /// The new meter's total register when it was put in.
+    pub first_register: EnergyWh,
+}
+
+impl Signable for MeterExchange {
+    const DOMAIN: Domain = Domain::MeterExchange;
+}
+
 /// A profile with its node's signature.
 pub type SignedProfile = Signed<ChargeProfile>;
 /// A grant with its parent's signature.
 pub type SignedGrant = Signed<Grant>;
+/// A deputy with the parent's signature.
+pub type SignedDeputy = Signed<Deputy>;
+/// A meter exchange with its node's signature.
+pub type SignedMeterExchange = Signed<MeterExchange>;
 /// A receipt with the provider's signature.
 pub type SignedReceipt = Signed<Receipt>;
 

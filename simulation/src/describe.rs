@@ -14,6 +14,7 @@ pub(crate) fn short(hash: &Hash) -> String {
 
 pub(crate) fn describe_frame(frame: &Frame) -> String {
     match frame {
+        Frame::Picked(words) => format!("words of {} voters", words.len()),
         Frame::Profile(submission) => {
             let body = &submission.profile.body;
             format!("profile {}/{}, {} Wh", body.node, body.seq, body.energy_wh)

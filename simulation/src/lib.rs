@@ -8,10 +8,12 @@
 //! `lies` (who lies how), `check` (what must hold). `docs/simulation.md` says what is modelled.
 #![warn(missing_docs)]
 
+mod changes;
 mod check;
 mod describe;
 mod faults;
 mod lies;
+mod occurrences;
 mod process;
 mod queue;
 mod random;
@@ -23,6 +25,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use check::Violation;
+pub use occurrences::{missing, unlisted};
 use protocol::Hash;
 use scenario::Scenario;
 pub use tally::Tally;
@@ -73,4 +76,28 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     text.unwrap_or_else(|| "without words".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_is_the_same_story() {
+        for seed in 0..9 {
+            let (first, second) = (simulate(seed, false), simulate(seed, false));
+            assert_eq!((first.trace, first.steps), (second.trace, second.steps));
+            assert_eq!(first.tally, second.tally);
+        }
+        assert_ne!(simulate(0, false).trace, simulate(3, false).trace);
+    }
+
+    #[test]
+    fn what_is_counted_is_listed() {
+        let mut tally = Tally::default();
+        for seed in 0..60 {
+            tally.add(&simulate(seed, false).tally);
+        }
+        assert_eq!(unlisted(&tally), [""; 0]);
+    }
 }

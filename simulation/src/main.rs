@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use simulation::{Outcome, Tally, simulate};
+use simulation::{Outcome, Tally, missing, simulate};
 
 /// Runs the rules of node and provider in virtual time, among faults and liars
 #[derive(Parser)]
@@ -41,10 +41,22 @@ fn main() -> ExitCode {
             / f64::from(u32::try_from(batch.done).unwrap_or(u32::MAX)),
         batch.trace
     );
-    match batch.failed {
-        Some(outcome) => report(&outcome),
-        None => ExitCode::SUCCESS,
+    match &batch.failed {
+        Some(outcome) => report(outcome),
+        None => complain_of_missing(&batch),
     }
+}
+
+/// So many seeds hold everything that can occur.
+const ENOUGH: u64 = 2_000;
+
+fn complain_of_missing(batch: &Batch) -> ExitCode {
+    let missing = missing(&batch.tally);
+    if missing.is_empty() || batch.done < ENOUGH {
+        return ExitCode::SUCCESS;
+    }
+    println!("never occurred: {}", missing.join("; "));
+    ExitCode::FAILURE
 }
 
 /// What many runs came to.

@@ -55,6 +55,8 @@ pub(crate) enum Done {
     Begun(usize),
     /// Answers the charger's stop message.
     Saved(usize),
+    /// Tells who exchanged the meter of this outlet that the gateway knows.
+    Exchanged(usize),
 }
 
 /// See the head of this file.

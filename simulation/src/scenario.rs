@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ledger::node::{NodeConfig, Outlet};
 use ledger::tariff::FlatTariff;
-use protocol::{Genesis, IdTag, KeyPair};
+use protocol::{Genesis, IdTag, KeyPair, NodeAddress};
 
+use crate::changes::{self, PlannedChange};
 use crate::faults::{self, PlannedFault};
 use crate::lies::{self, CrowdLie, GatewayLie, ProviderLie};
 use crate::process::BEGIN;
@@ -19,6 +20,7 @@ pub(crate) struct Scenario {
     pub(crate) sites: Vec<Site>,
     pub(crate) charges: Vec<PlannedCharge>,
     pub(crate) faults: Vec<PlannedFault>,
+    pub(crate) changes: Vec<PlannedChange>,
     pub(crate) provider_lie: Option<ProviderLie>,
     /// Somebody who is neither provider nor node sends frames into the links.
     pub(crate) has_stranger: bool,
@@ -98,15 +100,23 @@ impl Scenario {
             let liar = random.index(sites.len().min(2));
             sites[liar].lie = Some(lies::draw_gateway_lie(&mut random));
         }
+        listen(&mut Random::new(seed, 3), &mut sites);
         let genesis = genesis(&mut random, crowd);
         let round_ms = genesis.interval_ms();
         let heals_at = round_ms * random.between(5, 7);
         let charges = charges(&mut random, &sites, round_ms, heals_at);
         let mut faults = faults::plan(&mut random, sites.len(), heals_at);
+        let mut changes = changes::plan(&mut random, &sites, heals_at);
         if provider_lie.is_none() {
             // By chance of its own, so that what else a seed stands for stays as it was.
             let mut chance = Random::new(seed, 3);
-            faults.extend(faults::plan_restores(&mut chance, heals_at));
+            let restores = faults::plan_restores(&mut chance, heals_at);
+            if !restores.is_empty() {
+                // What charged in a group that both registry and charger have left by then is for
+                // the operator to bill.
+                changes.retain(|planned| !planned.change.moves_chargers());
+            }
+            faults.extend(restores);
         }
         Self {
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),
@@ -115,6 +125,7 @@ impl Scenario {
             sites,
             charges,
             faults,
+            changes,
             provider_lie,
             heals_at,
         }
@@ -182,8 +193,8 @@ fn sites(random: &mut Random) -> Vec<Site> {
         sites.push(Site {
             config: NodeConfig {
                 chargers: BTreeMap::from([(id_tag, Some(group.clone()))]),
-                members: BTreeMap::new(),
                 outlets: vec![outlet("street", &group)],
+                ..NodeConfig::default()
             },
             claims: Vec::new(),
             joins_at: random.between(0, 30_000),
@@ -213,8 +224,8 @@ fn parent_site(random: &mut Random, number: usize) -> Site {
     Site {
         config: NodeConfig {
             chargers,
-            members: BTreeMap::new(),
             outlets: outlets.iter().map(|o| outlet(o, &claims[0])).collect(),
+            ..NodeConfig::default()
         },
         claims,
         joins_at: match random.chance(75) {
@@ -265,6 +276,16 @@ fn crowd(random: &mut Random, cast: Cast, sites: &mut Vec<Site>) -> Option<Crowd
         lie: Some(GatewayLie::Crowd(lie)),
     });
     Some(lie)
+}
+
+/// Most gateways are reached by others; some stand behind a router that lets nobody in.
+fn listen(random: &mut Random, sites: &mut [Site]) {
+    for (number, site) in sites.iter_mut().enumerate() {
+        if random.chance(70) {
+            let address = NodeAddress::parse(&format!("ws://site-{number}.example:9700"));
+            site.config.address = Some(address.expect("an address"));
+        }
+    }
 }
 
 fn charges(

@@ -61,6 +61,20 @@ impl Gateway {
         ))
     }
 
+    /// Vouches for idTags that other gateways register; after [`Gateway::group`].
+    #[must_use]
+    pub fn members(self, id_tags: &[&str]) -> Self {
+        self.with(format_args!("member_id_tags = {id_tags:?}\n"))
+    }
+
+    /// Listens for other gateways at `address`, and has it told to them.
+    #[must_use]
+    pub fn neighbours(self, address: &str) -> Self {
+        self.with(format_args!(
+            "[neighbours]\nlisten = \"{address}\"\naddress = \"ws://{address}\"\n"
+        ))
+    }
+
     /// Has an SDM630 at an address, read ten times a second.
     #[must_use]
     pub fn meter(self, id: &str, address: &str) -> Self {

@@ -15,6 +15,7 @@ mod peer;
 mod place;
 mod process;
 mod server;
+pub mod vectors;
 mod wait;
 
 pub use charger::{Charger, seconds_ago};

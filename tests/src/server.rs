@@ -38,6 +38,12 @@ impl Server {
         Self::new(place, "provider", "provider", template)
     }
 
+    /// Another provider than the first, under a name of its own.
+    #[must_use]
+    pub fn other_provider(place: &Place, name: &str, template: &str) -> Self {
+        Self::new(place, name, "provider", template)
+    }
+
     /// A gateway that is not started yet.
     #[must_use]
     pub fn gateway(place: &Place, name: &str, template: &str) -> Self {

@@ -1,11 +1,12 @@
 //! The project's own commands, run as `cargo xtask …`.
 //!
 //! They need Rust and Git; what else a step needs it installs below `target`, or it says what is
-//! missing and how to get it. `test` is what CI runs, `prove` the runs that take too long for that,
-//! `bench` what the rules cost, `record` shows the demo to those who only read the README.
+//! missing and how to get it. `test` is what CI runs, `prove` and `fuzz` the runs that take too long
+//! for that, `bench` what the rules cost, `record` shows the demo to those who only read the README.
 
 mod bench;
 mod command;
+mod fuzz;
 mod licences;
 mod patches;
 mod peers;
@@ -14,6 +15,7 @@ mod record;
 mod simulate;
 mod steps;
 mod test;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +35,8 @@ enum Task {
     Bench(bench::Settings),
     /// Films the demo for the README: docs/demo.svg
     Record,
+    /// Coverage-guided fuzzing of every decoder of bytes from outside
+    Fuzz(fuzz::Settings),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Task::Simulate(settings) => simulate::run(&settings),
         Task::Bench(settings) => bench::run(&settings),
         Task::Record => record::run(),
+        Task::Fuzz(settings) => fuzz::run(&settings),
     };
     let Err(failure) = outcome else {
         return ExitCode::SUCCESS;

@@ -11,18 +11,29 @@ use crate::command::run;
 use crate::simulate::PROGRAM;
 use crate::workspace::Workspace;
 
-/// Applies each patch to a copy and prints the first of `seeds` seeds that catches it.
-pub(crate) fn run_all(workspace: &Workspace, seeds: u32) -> anyhow::Result<()> {
+/// Applies each patch, or each of those named, to a copy and prints the first of `seeds` seeds that
+/// catches it.
+pub(crate) fn run_all(workspace: &Workspace, seeds: u32, names: &[String]) -> anyhow::Result<()> {
     let tree = workspace.target("prove/tree");
     copy(workspace, &tree)?;
     let mut patches: Vec<PathBuf> = fs::read_dir(workspace.path("simulation/patches"))?
         .map(|entry| Ok(entry?.path()))
         .collect::<anyhow::Result<_>>()?;
     patches.sort();
+    let stem = |patch: &PathBuf| {
+        let stem = patch.file_stem().unwrap_or_default();
+        stem.to_string_lossy().into_owned()
+    };
+    if !names.is_empty() {
+        let known: Vec<String> = patches.iter().map(stem).collect();
+        let unknown = names.iter().find(|name| !known.contains(name));
+        ensure!(unknown.is_none(), "there is no patch {unknown:?}");
+        patches.retain(|patch| names.contains(&stem(patch)));
+    }
     let mut missed = Vec::new();
     println!("{:<26}{:>6}  broken promise", "patch", "seed");
     for patch in &patches {
-        let name = patch.file_stem().unwrap_or_default().to_string_lossy();
+        let name = stem(patch);
         apply(&tree, patch, &[])?;
         let caught = build(workspace, &tree).and_then(|()| simulate(workspace, &tree, seeds));
         apply(&tree, patch, &["--reverse"])?;
@@ -30,7 +41,7 @@ pub(crate) fn run_all(workspace: &Workspace, seeds: u32) -> anyhow::Result<()> {
             Some((seed, promise)) => println!("{name:<26}{seed:>6}  {promise}"),
             None => {
                 println!("{name:<26}     –  caught by none of {seeds} seeds");
-                missed.push(name.into_owned());
+                missed.push(name);
             }
         }
     }

@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     /// Only removes rules, one by one, under the simulator
     #[arg(long)]
     only_patches: bool,
+    /// Only removes this rule: the name of a file in simulation/patches; may be repeated
+    #[arg(long, requires = "only_patches")]
+    patch: Vec<String>,
 }
 
 /// Runs the heavy tests one after the other and prints how long each took.
@@ -30,7 +33,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
     let mut steps = Steps::default();
     steps.run("rules removed under the simulator", || {
-        patches::run_all(&workspace, settings.seeds)
+        patches::run_all(&workspace, settings.seeds, &settings.patch)
     })?;
     if settings.only_patches {
         println!("{steps}");

@@ -168,8 +168,11 @@ impl AttackingNode {
                 Effect::Call(request) => self.call(request),
                 Effect::Reply { call, response } => self.reply(call, response),
                 Effect::WakeAt(at) => self.alarm = self.alarm.min(at),
-                // A crowd gives nothing back.
-                Effect::SendBlocks { .. } | Effect::Decided { .. } | Effect::Notify(_) => {}
+                // A crowd gives nothing back, and has no neighbours.
+                Effect::SendBlocks { .. }
+                | Effect::Decided { .. }
+                | Effect::Neighbour(_)
+                | Effect::Notify(_) => {}
             }
         }
         Ok(wants)

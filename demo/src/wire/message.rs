@@ -157,6 +157,7 @@ fn frame_name(frame: &Frame) -> &'static str {
         Frame::Ballot(_) => "Ballot",
         Frame::Header(_) => "Header",
         Frame::Proof(_) => "Proof",
+        Frame::Picked(_) => "Picked",
         Frame::Promised(_) => "Promised",
         Frame::Reported { .. } => "Reported",
         Frame::Resume { .. } => "Resume",

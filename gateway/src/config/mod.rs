@@ -1,5 +1,6 @@
 //! The configuration file: read once, checked once, passed along.
 
+mod neighbours;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -9,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ledger::node::Limits;
 use meter_drivers::RegisterMap;
-use protocol::{IdTag, PowerW, PublicKey};
+use neighbours::NeighboursConfig;
+use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
 const DEFAULT_MAX_POWER: PowerW = PowerW(55_200);
@@ -26,10 +29,17 @@ pub struct Config {
     pub local_api: Option<SocketAddr>,
     /// Where OCPP chargers connect; none can without.
     pub ocpp: Option<SocketAddr>,
+    /// Other gateways.
+    pub neighbours: NeighboursConfig,
     /// Mobile chargers at home here, with their group.
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
     /// Mobile chargers at home at other gateways that this one vouches for, with their group.
     pub members: BTreeMap<IdTag, IdTag>,
+    /// What mobile chargers of groups that this gateway speaks for are allowed, where it is not
+    /// everything.
+    pub limits: BTreeMap<IdTag, Limits>,
+    /// Keys of the gateways that speak for groups while this one is away.
+    pub deputies: BTreeMap<IdTag, PublicKey>,
     /// Meters by name.
     pub meters: BTreeMap<String, MeterConfig>,
     /// Outlets by name.
@@ -207,8 +217,15 @@ impl Check<'_> {
     fn config(&self, raw: raw::Config) -> Result<Config, ConfigError> {
         let mut chargers = BTreeMap::new();
         let mut members = BTreeMap::new();
+        let mut deputies = BTreeMap::new();
         for group in &raw.group {
             let id = self.id_tag("group.id", &group.id)?;
+            if let Some(text) = &group.deputy {
+                let accepted = "write the 64 hexadecimal digits that the other gateway's local \
+                                API shows as nodeKey in /v1/status";
+                let key = self.key("group.deputy", text, accepted)?;
+                self.once(deputies.insert(id.clone(), key), "group.id", &group.id)?;
+            }
             for tag in &group.id_tags {
                 let id_tag = self.id_tag("group.id_tags", tag)?;
                 self.once(
@@ -234,6 +251,15 @@ impl Check<'_> {
                 &charger.id_tag,
             )?;
         }
+        let mut limits = BTreeMap::new();
+        for limit in &raw.limit {
+            let (id_tag, checked) = self.limit(limit)?;
+            self.once(
+                limits.insert(id_tag, checked),
+                "limit.id_tag",
+                &limit.id_tag,
+            )?;
+        }
         let mut config = Config {
             // A relative path lies beside the file, wherever the gateway is started.
             state_dir: self
@@ -244,8 +270,11 @@ impl Check<'_> {
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
+            neighbours: self.neighbours(raw.neighbours)?,
             chargers,
             members,
+            limits,
+            deputies,
             meters: BTreeMap::new(),
             outlets: BTreeMap::new(),
             charge_points: BTreeMap::new(),
@@ -303,21 +332,45 @@ impl Check<'_> {
 
     fn provider(&self, raw: raw::Provider) -> Result<ProviderConfig, ConfigError> {
         self.websocket("provider.url", &raw.url)?;
-        let key = match raw.key {
-            None => None,
-            Some(text) => {
-                let key = PublicKey::try_from(text.clone());
-                let key = key.ok().filter(|key| key.check().is_ok());
-                let accepted =
-                    "write the 64 hexadecimal digits that `charge-provider chain show` prints";
-                Some(key.ok_or_else(|| self.refuse("provider.key", &text, accepted))?)
-            }
-        };
+        let accepted = "write the 64 hexadecimal digits that `charge-provider chain show` prints";
+        let key = raw
+            .key
+            .map(|text| self.key("provider.key", &text, accepted));
+        let key = key.transpose()?;
         Ok(ProviderConfig {
             url: raw.url,
             key,
             enrolment_token: raw.enrolment_token,
         })
+    }
+
+    fn key(&self, key: &str, text: &str, accepted: &str) -> Result<PublicKey, ConfigError> {
+        let read = PublicKey::try_from(text.to_owned());
+        let read = read.ok().filter(|read| read.check().is_ok());
+        read.ok_or_else(|| self.refuse(key, text, accepted))
+    }
+
+    fn limit(&self, raw: &raw::Limit) -> Result<(IdTag, Limits), ConfigError> {
+        let id_tag = self.id_tag("limit.id_tag", &raw.id_tag)?;
+        let expiry = match &raw.expires {
+            None => None,
+            Some(text) => {
+                let accepted = "write a moment such as 2027-01-31T00:00:00Z";
+                let read = UnixMillis::parse_rfc3339(text);
+                let read = read.map_err(|_| self.refuse("limit.expires", text, accepted))?;
+                Some(read.seconds())
+            }
+        };
+        if raw.energy_wh == Some(0) {
+            let accepted = "write at least 1, or blocked = true";
+            return Err(self.refuse("limit.energy_wh", "0", accepted));
+        }
+        let limits = Limits {
+            is_blocked: raw.blocked,
+            expiry,
+            energy_limit_wh: raw.energy_wh.unwrap_or(0),
+        };
+        Ok((id_tag, limits))
     }
 
     fn websocket(&self, key: &str, url: &str) -> Result<(), ConfigError> {
@@ -333,11 +386,12 @@ impl Check<'_> {
         key: &str,
         raw: Option<raw::Listen>,
     ) -> Result<Option<SocketAddr>, ConfigError> {
-        let Some(raw) = raw else { return Ok(None) };
-        match raw.listen.parse() {
-            Ok(address) => Ok(Some(address)),
-            Err(_) => Err(self.refuse(key, &raw.listen, "write IP:PORT, such as 0.0.0.0:9000")),
-        }
+        raw.map(|raw| self.socket(key, &raw.listen)).transpose()
+    }
+
+    fn socket(&self, key: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+        let address = text.parse();
+        address.map_err(|_| self.refuse(key, text, "write IP:PORT, such as 0.0.0.0:9000"))
     }
 
     fn local_api(&self, raw: Option<raw::Listen>) -> Result<Option<SocketAddr>, ConfigError> {

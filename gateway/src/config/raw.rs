@@ -13,10 +13,13 @@ pub(super) struct Config {
     pub(super) provider: Provider,
     pub(super) local_api: Option<Listen>,
     pub(super) ocpp: Option<Listen>,
+    pub(super) neighbours: Option<Neighbours>,
     #[serde(default)]
     pub(super) group: Vec<Group>,
     #[serde(default)]
     pub(super) charger: Vec<Charger>,
+    #[serde(default)]
+    pub(super) limit: Vec<Limit>,
     #[serde(default)]
     pub(super) meter: Vec<Meter>,
     #[serde(default)]
@@ -43,11 +46,38 @@ pub(super) struct Listen {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Neighbours {
+    pub(super) listen: Option<String>,
+    pub(super) address: Option<String>,
+    #[serde(default)]
+    pub(super) known: Vec<Neighbour>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Neighbour {
+    pub(super) key: String,
+    pub(super) address: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Group {
     pub(super) id: String,
     pub(super) id_tags: Vec<String>,
     #[serde(default)]
     pub(super) member_id_tags: Vec<String>,
+    pub(super) deputy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    pub(super) id_tag: String,
+    #[serde(default)]
+    pub(super) blocked: bool,
+    pub(super) expires: Option<String>,
+    pub(super) energy_wh: Option<u32>,
 }
 
 #[derive(Deserialize)]

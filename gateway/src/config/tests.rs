@@ -28,7 +28,7 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 45: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 57: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
@@ -61,6 +61,38 @@ fn a_value_that_cannot_be_used_is_named_with_what_can() {
         ("poll_interval_ms = 1000", "poll_interval_ms = 1"),
         "gateway.toml: meter.poll_interval_ms = \"1\" cannot be used; write 100 to 60000",
     );
+}
+
+#[test]
+fn where_other_gateways_reach_this_one_is_checked() {
+    let table = |text: &str| format!("[neighbours]\n{text}\n[ocpp]");
+    let check = |text: &str, expected: &str| check(("[ocpp]", &table(text)), expected);
+    check(
+        "listen = \"9700\"",
+        "gateway.toml: neighbours.listen = \"9700\" cannot be used; write IP:PORT, such as \
+         0.0.0.0:9000",
+    );
+    check(
+        "address = \"ws://gateway.example:9700\"",
+        "gateway.toml: neighbours.address = \"ws://gateway.example:9700\" cannot be used; without \
+         neighbours.listen nobody would answer there; set both",
+    );
+    check(
+        "listen = \"0.0.0.0:9700\"\naddress = \"ws://0.0.0.0:9700\"",
+        "gateway.toml: neighbours.address = \"ws://0.0.0.0:9700\" cannot be used; nobody can be \
+         reached at this address; tell the one that others see; write ws://HOST:PORT, as others \
+         reach this machine",
+    );
+    check(
+        "known = [{ key = \"12\", address = \"ws://friend.example:9700\" }]",
+        "gateway.toml: neighbours.known.key = \"12\" cannot be used; write the 64 hexadecimal \
+         digits that its local API shows as nodeKey",
+    );
+    let whole = "listen = \"0.0.0.0:9700\"\naddress = \"ws://gateway.example:9700\"";
+    let config = parse(&EXAMPLE.replacen("[ocpp]", &table(whole), 1)).expect("it is right");
+    assert!(config.neighbours.listen.is_some() && config.neighbours.address.is_some());
+    let off = parse(EXAMPLE).expect("the example is right").neighbours;
+    assert!(off.listen.is_none() && off.address.is_none() && off.known.is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Charges: whose they are, in which order, from which register on, under which grant.
 
-use protocol::{ChargerId, SignedProfile, UnixSeconds};
+use protocol::{ChargeProfile, SignedProfile};
 
 use super::{ChargeFault, Invalid, Keys, Signatures, sorted};
 use crate::block::ChargeLine;
@@ -68,8 +68,7 @@ fn check(
 /// The first rule it breaks.
 pub fn check_content(state: &State, profile: &SignedProfile) -> Result<(), ChargeFault> {
     let body = &profile.body;
-    let charger = state.chargers.get(&body.charger);
-    if charger.is_none_or(|account| account.group != body.payer) {
+    if !state.chargers.contains_key(&body.charger) {
         return Err(ChargeFault::Charger);
     }
     let outlet = state.supply_points.get(&body.supply_point);
@@ -79,18 +78,14 @@ pub fn check_content(state: &State, profile: &SignedProfile) -> Result<(), Charg
         return Err(ChargeFault::Register);
     }
     let grant = state.grants.get(&body.grant).ok_or(ChargeFault::Grant)?;
-    check_under_grant(grant, body.charger, body.start, body.energy_wh)
+    check_under_grant(grant, body)
 }
 
-fn check_under_grant(
-    grant: &GrantAccount,
-    charger: ChargerId,
-    start: UnixSeconds,
-    energy_wh: u32,
-) -> Result<(), ChargeFault> {
-    let in_time = grant.not_before <= start && start < grant.expiry;
-    let within = grant.energy_limit_wh == 0 || energy_wh <= grant.energy_limit_wh;
-    if grant.charger == charger && in_time && within {
+fn check_under_grant(grant: &GrantAccount, body: &ChargeProfile) -> Result<(), ChargeFault> {
+    let is_named = grant.charger == body.charger && grant.group == body.payer;
+    let in_time = grant.not_before <= body.start && body.start < grant.expiry;
+    let within = grant.energy_limit_wh == 0 || body.energy_wh <= grant.energy_limit_wh;
+    if is_named && in_time && within {
         Ok(())
     } else {
         Err(ChargeFault::Grant)

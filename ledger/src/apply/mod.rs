@@ -8,7 +8,7 @@ mod header;
 mod records;
 mod signatures;
 
-use protocol::{GroupId, Hash, NodeId, PublicKey};
+use protocol::{GroupId, Hash, NodeId, PublicKey, SupplyPointId};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
@@ -91,6 +91,12 @@ pub enum Invalid {
     /// A charge that nobody has a vote on.
     #[error("it holds charges, and no group was enrolled before it that could vote on them")]
     NoVoters,
+    /// A meter exchange below the end of the outlet's last charge.
+    #[error("the meter of supply point {0} was exchanged below the end of its last charge")]
+    MeterExchange(SupplyPointId),
+    /// Words of voters that pick no header of this chain.
+    #[error("the words of voters in it pick no header of this chain")]
+    Resume,
     /// Evidence that proves nothing.
     #[error("the evidence in it proves nothing")]
     Evidence,
@@ -115,8 +121,8 @@ pub enum ChargeFault {
     /// Does not name the node's last profile.
     #[error("it does not name the profile before it")]
     Previous,
-    /// No such charger, or of another group.
-    #[error("the charger is not registered with the paying group")]
+    /// No such charger.
+    #[error("the charger is not registered")]
     Charger,
     /// No such outlet, or another node's.
     #[error("the supply point is not one of the node's")]
@@ -124,7 +130,7 @@ pub enum ChargeFault {
     /// The register ran backwards, or does not fit.
     #[error("the meter's register runs backwards")]
     Register,
-    /// No grant, another charger's, or none for that moment or amount.
+    /// No grant, another charger's or group's, or none for that moment or amount.
     #[error("no grant covers it")]
     Grant,
     /// No tariff, or not the one in force.
@@ -244,6 +250,13 @@ fn drop_old_grants(state: &mut State) {
 pub fn parent_key(state: &State, group: GroupId) -> Option<PublicKey> {
     let parent = state.groups.get(&group)?.parent;
     Some(state.nodes.get(&parent)?.key)
+}
+
+/// The key of the node that signs grants for `group` beside its parent.
+#[must_use]
+pub fn deputy_key(state: &State, group: GroupId) -> Option<PublicKey> {
+    let deputy = state.groups.get(&group)?.deputy?;
+    Some(state.nodes.get(&deputy)?.key)
 }
 
 fn sorted<T, K: Ord>(

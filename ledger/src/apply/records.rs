@@ -1,13 +1,14 @@
-//! Records: tariffs, enrolments, grants.
+//! Records: tariffs, enrolments, grants, evidence, and what changes after an enrolment.
 
 use protocol::{
-    ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, SignedGrant, SupplyPointId,
-    TariffId, canonical,
+    ChargerId, EnergyWh, GroupId, Hash, MinorUnits, NodeId, PublicKey, Signed, SignedDeputy,
+    SignedGrant, SignedMeterExchange, SupplyPointId, TariffId, canonical,
 };
 
-use super::{Invalid, Keys, Signatures, parent_key};
+use super::{Invalid, Keys, Signatures, deputy_key, parent_key};
 use crate::block::Record;
-use crate::evidence::{Conviction, Evidence};
+use crate::evidence::{Conviction, Evidence, Offence};
+use crate::resume::{Resume, picked};
 use crate::state::{
     ChargerAccount, GrantAccount, GroupAccount, NodeAccount, State, SupplyPointAccount,
 };
@@ -30,6 +31,10 @@ pub(crate) fn apply_record(
         Record::RegisterCharger { charger, group } => register_charger(state, *charger, *group),
         Record::Grant(grant) => add_grant(state, grant, signatures),
         Record::Evidence(evidence) => convict(state, evidence),
+        Record::MoveCharger { charger, group } => move_charger(state, *charger, *group),
+        Record::Deputy(deputy) => name_deputy(state, deputy, signatures),
+        Record::MeterExchange(exchange) => exchange_meter(state, exchange, signatures),
+        Record::Resume(words) => resume(state, words),
     }
 }
 
@@ -66,6 +71,8 @@ fn enrol_group(state: &mut State, group: GroupId, parent: NodeId) -> Result<(), 
     }
     let account = GroupAccount {
         parent,
+        deputy: None,
+        deputies: 0,
         last_group_block: Hash::ZERO,
         energy: EnergyWh(0),
         amount: MinorUnits(0),
@@ -95,6 +102,7 @@ fn enrol_supply_point(
         node,
         owner,
         meter,
+        exchanges: 0,
         register: EnergyWh(0),
         energy: EnergyWh(0),
         credit: MinorUnits(0),
@@ -112,12 +120,79 @@ fn register_charger(state: &mut State, charger: ChargerId, group: GroupId) -> Re
     }
     let account = ChargerAccount {
         group,
+        former: Vec::new(),
         energy: EnergyWh(0),
         amount: MinorUnits(0),
         charges: 0,
         last_profile: Hash::ZERO,
     };
     state.chargers.insert(charger, account);
+    Ok(())
+}
+
+fn move_charger(state: &mut State, charger: ChargerId, group: GroupId) -> Result<(), Invalid> {
+    if !state.groups.contains_key(&group) {
+        return Err(Invalid::Unknown("the charger's group"));
+    }
+    let account = state.chargers.get_mut(&charger);
+    let account = account.ok_or(Invalid::Unknown("the charger"))?;
+    if account.group == group {
+        return Err(Invalid::Taken("the charger's group"));
+    }
+    account.move_to(group);
+    Ok(())
+}
+
+fn name_deputy(
+    state: &mut State,
+    deputy: &SignedDeputy,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
+    let body = &deputy.body;
+    let key = parent_key(state, body.group).ok_or(Invalid::Unknown("the deputy's group"))?;
+    if body
+        .node
+        .is_some_and(|node| !state.nodes.contains_key(&node))
+    {
+        return Err(Invalid::Unknown("the deputy"));
+    }
+    let account = &state.groups[&body.group];
+    if account.deputies.checked_add(1) != Some(body.number) {
+        return Err(Invalid::Taken("the deputy"));
+    }
+    signatures
+        .check(deputy, &key)
+        .map_err(|_| Invalid::Signature("a deputy"))?;
+    if let Some(account) = state.groups.get_mut(&body.group) {
+        (account.deputy, account.deputies) = (body.node, body.number);
+    }
+    Ok(())
+}
+
+fn exchange_meter(
+    state: &mut State,
+    exchange: &SignedMeterExchange,
+    signatures: Signatures<'_>,
+) -> Result<(), Invalid> {
+    let body = &exchange.body;
+    let account = state.supply_points.get(&body.supply_point);
+    let account = account.ok_or(Invalid::Unknown("the exchanged meter's supply point"))?;
+    if account.exchanges.checked_add(1) != Some(body.number) {
+        return Err(Invalid::Taken("the meter exchange"));
+    }
+    if body.last_register < account.register {
+        return Err(Invalid::MeterExchange(body.supply_point));
+    }
+    let node = state.nodes.get(&account.node);
+    let key = node.ok_or(Invalid::Unknown("the supply point's node"))?.key;
+    signatures
+        .check(exchange, &key)
+        .map_err(|_| Invalid::Signature("a meter exchange"))?;
+    if let Some(account) = state.supply_points.get_mut(&body.supply_point) {
+        account.exchanges = body.number;
+        account.meter = body.meter;
+        account.register = body.first_register;
+    }
     Ok(())
 }
 
@@ -148,16 +223,38 @@ fn convict(state: &mut State, evidence: &Evidence) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// The header that the voters picked must be one that this chain can still lose.
+fn resume(state: &mut State, words: &[Signed<Resume>]) -> Result<(), Invalid> {
+    let picked = picked(state, words).map_err(|_| Invalid::Resume)?;
+    if state.open_header(picked.height) != Some(picked.header) {
+        return Err(Invalid::Resume);
+    }
+    let offence = Offence::Provider {
+        height: picked.pardoned_height,
+    };
+    if state.convictions.contains_key(&offence) {
+        return Err(Invalid::Taken("the conviction"));
+    }
+    let conviction = Conviction {
+        node: NodeId(0),
+        height: state.height,
+        evidence: Hash::of(&canonical(&words)),
+    };
+    state.convictions.insert(offence, conviction);
+    Ok(())
+}
+
 pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
     GrantAccount {
         charger: grant.body.charger,
+        group: grant.body.group,
         not_before: grant.body.not_before,
         expiry: grant.body.expiry,
         energy_limit_wh: grant.body.energy_limit_wh,
     }
 }
 
-/// Whether `grant` is signed by the parent of its charger's group.
+/// Whether `grant` is for a charger of its group, and signed by the group's parent or deputy.
 ///
 /// # Errors
 /// `Unknown` or `Signature`.
@@ -169,7 +266,7 @@ pub fn check_grant(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
     )
 }
 
-/// Whether a grant whose signature was checked is for a charger of its group.
+/// The same of a grant whose signature was checked.
 pub(crate) fn check_granted(state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
     check(state, grant, Signatures::Checked)
 }
@@ -177,11 +274,14 @@ pub(crate) fn check_granted(state: &State, grant: &SignedGrant) -> Result<(), In
 fn check(state: &State, grant: &SignedGrant, signatures: Signatures<'_>) -> Result<(), Invalid> {
     let body = &grant.body;
     let charger = state.chargers.get(&body.charger);
-    if charger.is_none_or(|account| account.group != body.group) {
+    if !charger.is_some_and(|account| account.is_of(body.group)) {
         return Err(Invalid::Unknown("the grant's charger"));
     }
-    let key = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
-    signatures
-        .check(grant, &key)
-        .map_err(|_| Invalid::Signature("a grant"))
+    let parent = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
+    let keys = [Some(parent), deputy_key(state, body.group)];
+    let mut keys = keys.into_iter().flatten();
+    match keys.any(|key| signatures.check(grant, &key).is_ok()) {
+        true => Ok(()),
+        false => Err(Invalid::Signature("a grant")),
+    }
 }

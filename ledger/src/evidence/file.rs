@@ -31,6 +31,18 @@ pub enum Exhibit {
     TwoHeaders(Box<TwoHeaders>),
 }
 
+impl Exhibit {
+    /// The height of the block that it is about.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        match self {
+            Self::ForgedCharge(forged) => forged.header.body.height,
+            Self::BrokenReceipt(broken) => broken.header.body.height,
+            Self::TwoHeaders(two) => two.first.body.height,
+        }
+    }
+}
+
 /// Why an evidence file proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -41,6 +53,12 @@ pub enum NotProven {
     /// An evidence file cut short, extended or changed in its structure.
     #[error("the evidence file is damaged")]
     Damaged(#[from] DecodeError),
+    /// Longer than any evidence file is.
+    #[error("an evidence file has at most {MAX_BYTES} bytes")]
+    Length,
+    /// Another chain of the same provider's.
+    #[error("the evidence is about another chain")]
+    Chain,
     /// Another provider's chain.
     #[error("the evidence is against provider {found}, not against the one asked for")]
     Provider {

@@ -86,6 +86,12 @@ pub enum Offence {
         /// The height of the lower header.
         height: u64,
     },
+    /// As the provider, who told two stories. The voters picked one; what they voted for up to this
+    /// height convicts none of them.
+    Provider {
+        /// The height.
+        height: u64,
+    },
 }
 
 impl Offence {
@@ -102,6 +108,12 @@ impl fmt::Display for Offence {
             }
             Self::Node { node, seq } => {
                 write!(f, "node {node} signed two charges with number {seq}")
+            }
+            Self::Provider { height } => {
+                write!(
+                    f,
+                    "the provider told two stories; up to block {height} voters followed either"
+                )
             }
             Self::Voter { group, height } => {
                 write!(

@@ -46,7 +46,7 @@ impl TwoBallots {
             group: lower.voter,
             height: lower.height,
         };
-        let is_proof = is_fork && lower.voter == higher.voter;
+        let is_proof = is_fork && lower.voter == higher.voter && !state.is_pardoned(lower.height);
         is_proof.then_some((offence, state.groups.get(&lower.voter)?.parent))
     }
 }

@@ -1,7 +1,7 @@
 //! Who may charge here: chargers known to this node, their grants, and the paper's Register,
 //! CheckAuth and Authorize.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{
@@ -9,17 +9,17 @@ use protocol::message::{
     Response, Status,
 };
 use protocol::{
-    ChargerId, Grant, GroupId, IdTag, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
+    ChargerId, GroupId, IdTag, Neighbour, NodeId, PublicKey, Salt, Signed, SignedGrant, UnixMillis,
     UnixSeconds,
 };
 
+use super::limits::GRANT_BEFORE_S;
 use super::{Effect, Event, MeasuredCharge, Node, Pending, disk};
-use crate::apply::parent_key;
+use crate::apply::{deputy_key, parent_key};
 
-/// How long a grant holds.
-const GRANT_S: u64 = 30 * 24 * 3600;
-/// How far before its signing a grant begins, for gateways whose clock is behind.
-const GRANT_BEFORE_S: u64 = 300;
+/// How old a grant may be before its group is asked again while somebody can be asked: as long may
+/// a charger that is blocked by now go on charging at gateways that know it.
+const FRESH_S: u64 = 3_600;
 /// Questions that may wait for the provider at once; more are refused.
 const MAX_WAITING: usize = 1_000;
 
@@ -43,17 +43,31 @@ pub(super) struct KnownCharger {
     pub(super) group_id: IdTag,
     pub(super) parent: NodeId,
     pub(super) parent_key: PublicKey,
+    pub(super) deputy_key: Option<PublicKey>,
     pub(super) salt: Option<Salt>,
     // The newest last. Older ones are kept for charges that began under them.
     pub(super) grants: Vec<SignedGrant>,
+    // When it came to its present group, as far as this node was told; 0 for always there.
+    pub(super) since: UnixSeconds,
+    // Its group's last word was no. Charges that began before are billed all the same.
+    pub(super) is_refused: bool,
 }
 
 impl KnownCharger {
+    /// The grant for a charge that began at `moment`, of the group that it was in then.
     fn grant_at(&self, moment: UnixSeconds) -> Option<&SignedGrant> {
-        self.grants.iter().rev().find(|g| g.body.covers(moment))
+        let is_here = moment >= self.since;
+        let mut newest_first = self.grants.iter().rev();
+        newest_first.find(|g| (g.body.group == self.group) == is_here && g.body.covers(moment))
+    }
+
+    /// The grant under which a charge may begin now.
+    fn grant_now(&self, now: UnixSeconds) -> Option<&SignedGrant> {
+        self.grant_at(now).filter(|_| !self.is_refused)
     }
 
     fn remember(&mut self, grant: SignedGrant) {
+        self.is_refused = false;
         self.grants.push(grant);
         if self.grants.len() > 3 {
             self.grants.remove(0);
@@ -65,18 +79,33 @@ impl KnownCharger {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     chargers: BTreeMap<IdTag, KnownCharger>,
+    // The groups that chargers known here are or were in: a parent whose own chargers have all left
+    // still speaks for its group.
+    groups: BTreeMap<IdTag, GroupId>,
     waiting: Vec<(u64, IdTag)>,
     // What the operator was told about configured chargers, so that retries do not repeat it.
     told: BTreeMap<IdTag, Status>,
+    // Chargers that their group does not know any more: they may have moved.
+    doubtful: BTreeSet<IdTag>,
 }
 
 impl Known {
-    pub(super) fn restore(entries: Vec<(IdTag, KnownCharger)>) -> Self {
+    pub(super) fn restore(
+        chargers: Vec<(IdTag, KnownCharger)>,
+        groups: Vec<(IdTag, GroupId)>,
+    ) -> Self {
         Self {
-            chargers: entries.into_iter().collect(),
+            chargers: chargers.into_iter().collect(),
+            groups: groups.into_iter().collect(),
             waiting: Vec::new(),
             told: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
         }
+    }
+
+    /// The groups known here, by name.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&IdTag, GroupId)> {
+        self.groups.iter().map(|(name, group)| (name, *group))
     }
 }
 
@@ -84,9 +113,10 @@ impl Node {
     /// Registers what is configured and not registered yet.
     pub(super) fn register_configured(&mut self) {
         for (id_tag, group_id) in self.config.chargers.clone() {
-            let is_known = self.known.chargers.contains_key(&id_tag);
+            let known = self.known.chargers.get(&id_tag);
+            let is_settled = known.is_some_and(|known| self.is_in(known, group_id.as_ref()));
             let pending = Pending::Register(id_tag.clone());
-            if !is_known || self.unconfirmed.contains(&pending) {
+            if !is_settled || self.unconfirmed.contains(&pending) {
                 self.ask_register(id_tag, group_id);
             }
         }
@@ -101,6 +131,18 @@ impl Node {
                     supply_point: number,
                 });
                 self.call(pending, request);
+            }
+        }
+    }
+
+    /// Whether a charger at home here is in the group that is configured for it.
+    fn is_in(&self, known: &KnownCharger, group_id: Option<&IdTag>) -> bool {
+        match group_id {
+            Some(group_id) => known.group_id == *group_id,
+            None => {
+                let id = self.id;
+                let own = id.is_some_and(|id| known.group_id.is_ungrouped(id));
+                Some(known.parent) == id && own
             }
         }
     }
@@ -125,7 +167,7 @@ impl Node {
         }
     }
 
-    fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
+    pub(super) fn ask_register(&mut self, id_tag: IdTag, group_id: Option<IdTag>) {
         let pending = Pending::Register(id_tag.clone());
         let known = self.known.chargers.get(&id_tag);
         let register = Register {
@@ -139,10 +181,10 @@ impl Node {
 
     /// An idTag was presented at a connector of this gateway.
     pub(super) fn presented(&mut self, now: UnixMillis, question: u64, id_tag: IdTag) {
-        if let Some(decision) = self.decide(now, &id_tag) {
-            self.effect(Effect::Decided { question, decision });
-        } else if !self.is_linked || self.known.waiting.len() >= MAX_WAITING {
-            let decision = Decision::Refused(Status::Invalid);
+        let decision = self.decide(now, &id_tag);
+        let can_ask = self.can_ask(&id_tag) && self.known.waiting.len() < MAX_WAITING;
+        if !can_ask || (decision.is_some() && self.is_fresh(now, &id_tag)) {
+            let decision = decision.unwrap_or(Decision::Refused(Status::Invalid));
             self.effect(Effect::Decided { question, decision });
         } else {
             // Somebody stands at the outlet: an answer that failed just now is asked for again.
@@ -153,15 +195,57 @@ impl Node {
         }
     }
 
+    /// Whether the answer that can be given here is as good as its group's own.
+    fn is_fresh(&self, now: UnixMillis, id_tag: &IdTag) -> bool {
+        let known = self.known.chargers.get(id_tag);
+        known.is_some_and(|known| {
+            let grant = known.grant_now(now.seconds());
+            let signed = grant.map(|g| g.body.not_before.0.saturating_add(GRANT_BEFORE_S));
+            let is_new = signed.is_some_and(|at| now.seconds().0 < at.saturating_add(FRESH_S));
+            is_new || self.is_granted_here(known, id_tag)
+        })
+    }
+
+    /// Whether this node grants by itself: it is home and parent.
+    fn is_granted_here(&self, known: &KnownCharger, id_tag: &IdTag) -> bool {
+        Some(known.parent) == self.id && self.config.chargers.contains_key(id_tag)
+    }
+
+    /// Whether anybody can be asked about an idTag.
+    fn can_ask(&self, id_tag: &IdTag) -> bool {
+        let known = self.known.chargers.get(id_tag);
+        self.is_linked || known.is_some_and(|known| self.reaches(known.parent_key))
+    }
+
+    pub(super) fn knows(&self, id_tag: &IdTag) -> bool {
+        self.known.chargers.contains_key(id_tag)
+    }
+
+    pub(super) fn parent_of(&self, id_tag: &IdTag) -> Option<NodeId> {
+        Some(self.known.chargers.get(id_tag)?.parent)
+    }
+
+    pub(super) fn parents_known(&self) -> impl Iterator<Item = NodeId> {
+        self.known.chargers.values().map(|known| known.parent)
+    }
+
     /// The answer that can be given without asking anybody.
     fn decide(&mut self, now: UnixMillis, id_tag: &IdTag) -> Option<Decision> {
         let known = self.known.chargers.get(id_tag)?;
-        if let Some(grant) = known.grant_at(now.seconds()) {
+        let is_granted_here = self.is_granted_here(known, id_tag);
+        if is_granted_here {
+            let standing = self.standing(id_tag, now.seconds());
+            if standing != Status::Accepted {
+                return Some(Decision::Refused(standing));
+            }
+        }
+        if let Some(grant) = known.grant_now(now.seconds()) {
             let expiry = grant.body.expiry;
             return Some(Decision::Accepted { expiry });
         }
-        if Some(known.parent) == self.id && self.config.chargers.contains_key(id_tag) {
-            let grant = self.sign_grant(now.seconds(), known.charger, known.group)?;
+        if is_granted_here {
+            let (charger, group) = (known.charger, known.group);
+            let grant = self.sign_grant(now.seconds(), id_tag, charger, group)?;
             let expiry = grant.body.expiry;
             self.keep_grant(id_tag, grant);
             return Some(Decision::Accepted { expiry });
@@ -176,18 +260,27 @@ impl Node {
                 self.ask_register(id_tag.clone(), group_id);
             }
             Some(known) => {
-                let request = Request::Authorize(Authorize {
+                let parent = known.parent_key;
+                let asked = Authorize {
                     id_tag: id_tag.clone(),
                     group_id: known.group_id.clone(),
                     charger: known.charger,
-                });
-                self.call(Pending::Authorize(id_tag.clone()), request);
+                };
+                if !self.ask_parent(parent, &asked) {
+                    let request = Request::Authorize(asked);
+                    self.call(Pending::Authorize(id_tag.clone()), request);
+                }
             }
         }
     }
 
     /// The provider answered a Register.
     pub(super) fn registered(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
+        self.take_registration(now, id_tag, ack);
+        self.answer_members(now, id_tag);
+    }
+
+    fn take_registration(&mut self, now: UnixMillis, id_tag: &IdTag, ack: Option<RegisterAck>) {
         let Some(ack) = ack else {
             self.refuse(id_tag, Status::Invalid);
             return;
@@ -208,24 +301,51 @@ impl Node {
         };
         let before = self.known.chargers.get(id_tag);
         let before = before.filter(|known| known.charger == registration.charger);
+        let has_moved = before.is_some_and(|known| known.group != registration.group);
+        let speaks = (registration.parent_key, registration.deputy_key);
+        let is_news =
+            has_moved || before.is_none_or(|known| (known.parent_key, known.deputy_key) != speaks);
         let known = KnownCharger {
             grants: before.map_or_else(Vec::new, |known| known.grants.clone()),
+            is_refused: before.is_some_and(|known| known.is_refused) && !has_moved,
+            since: match before {
+                Some(_) if has_moved => now.seconds(),
+                Some(known) => known.since,
+                None => UnixSeconds(0),
+            },
             charger: registration.charger,
             group: registration.group,
             group_id: registration.group_id,
             parent: registration.parent,
             parent_key: registration.parent_key,
+            deputy_key: registration.deputy_key,
             salt: registration.salt,
         };
         let is_parent = Some(known.parent) == self.id;
+        if let Some(address) = registration.parent_address {
+            self.learn(Neighbour {
+                node: known.parent,
+                key: known.parent_key,
+                address,
+            });
+        }
         self.confirmed(&Pending::Register(id_tag.clone()));
         self.persist(disk::charger(id_tag, &known));
+        self.persist(disk::group(&known.group_id, known.group));
+        self.known
+            .groups
+            .insert(known.group_id.clone(), known.group);
         self.known.chargers.insert(id_tag.clone(), known);
         self.known.told.remove(id_tag);
         if is_parent {
             self.become_full();
         }
-        self.answer_or_ask(now, id_tag);
+        if self.known.doubtful.remove(id_tag) && !is_news {
+            self.hold_uncovered(id_tag);
+            self.answer_or_refuse(now, id_tag, Status::Invalid);
+        } else {
+            self.answer_or_ask(now, id_tag);
+        }
     }
 
     /// The parent answered an Authorize.
@@ -240,54 +360,96 @@ impl Node {
                 grant: Some(grant), ..
             }) => {
                 let known = self.known.chargers.get(id_tag);
-                if known.is_some_and(|known| self.is_grant_for(known, &grant)) {
+                let is_ours = known.is_some_and(|known| {
+                    grant.body.group == known.group && self.is_grant_for(known, &grant)
+                });
+                if is_ours {
                     self.keep_grant(id_tag, grant);
+                    self.known.doubtful.remove(id_tag);
+                } else {
+                    // Perhaps of a deputy that was named since this node registered the charger.
+                    self.ask_who_speaks(id_tag);
                 }
                 self.answer_or_refuse(now, id_tag, Status::Invalid);
                 self.hold_uncovered(id_tag);
             }
+            // Nobody who could answer is there: what was granted before still holds.
             Some(AuthorizeAck {
                 status: Status::Pending,
                 ..
-            }) => self.refuse(id_tag, Status::Pending),
+            }) => self.answer_or_refuse(now, id_tag, Status::Pending),
+            None => self.answer_or_refuse(now, id_tag, Status::Invalid),
             Some(AuthorizeAck { status, .. }) => {
-                self.hold_uncovered(id_tag);
-                self.refuse(id_tag, status);
+                self.note_refusal(id_tag);
+                if status == Status::Invalid && self.known.doubtful.insert(id_tag.clone()) {
+                    let group_id = self.config.chargers.get(id_tag).cloned().flatten();
+                    self.deferred.remove(&Pending::Register(id_tag.clone()));
+                    self.ask_register(id_tag.clone(), group_id);
+                } else {
+                    self.hold_uncovered(id_tag);
+                    self.refuse(id_tag, status);
+                }
             }
-            None => self.refuse(id_tag, Status::Invalid),
         }
     }
 
-    /// Whether `grant` is for this charger and group and signed by the group's parent, as far as
-    /// the chain tells who that is.
+    fn note_refusal(&mut self, id_tag: &IdTag) {
+        if let Some(known) = self.known.chargers.get_mut(id_tag)
+            && !known.is_refused
+        {
+            known.is_refused = true;
+            let write = disk::charger(id_tag, known);
+            self.persist(write);
+        }
+    }
+
+    /// Whether `grant` is for this charger and signed by whoever speaks for its group, as far as
+    /// the chain tells who that is. One of an earlier group was looked at when it came.
     pub(super) fn is_grant_for(&self, known: &KnownCharger, grant: &SignedGrant) -> bool {
-        let is_named = grant.body.charger == known.charger && grant.body.group == known.group;
+        let group = grant.body.group;
         let Some(chain_id) = self.chain_id() else {
             return false;
         };
-        let key = match self.state() {
-            Some(state) => parent_key(state, known.group),
+        let account = self
+            .state()
+            .and_then(|state| state.chargers.get(&known.charger));
+        if account.is_some_and(|account| !account.is_of(group)) {
+            return false;
+        }
+        let told = [Some(known.parent_key), known.deputy_key];
+        let keys = match self.state() {
+            // A group younger than the state has the parent that the provider named.
+            Some(state) => {
+                let keys =
+                    parent_key(state, group).map(|key| [Some(key), deputy_key(state, group)]);
+                keys.unwrap_or(told)
+            }
+            None if group != known.group => return known.grants.contains(grant),
             // Without the state the provider's word has to do. A false one costs this node's
             // charge its place in the chain: every full node looks for itself.
-            None => Some(known.parent_key),
+            None => told,
         };
-        is_named && key.is_none_or(|key| grant.verify(&key, &chain_id).is_ok())
+        let is_signed = |key: &PublicKey| grant.verify(key, &chain_id).is_ok();
+        grant.body.charger == known.charger && keys.iter().flatten().any(is_signed)
     }
 
     /// A charge that began before its group granted anything is for the operator to judge.
     fn hold_uncovered(&mut self, id_tag: &IdTag) {
-        let grants = self
-            .known
-            .chargers
-            .get(id_tag)
-            .map(|known| known.grants.clone());
-        let grants = grants.unwrap_or_default();
-        let covered = |start| grants.iter().any(|grant| grant.body.covers(start));
+        let known = self.known.chargers.get(id_tag).cloned();
+        let covered = |start| known.as_ref().is_some_and(|k| k.grant_at(start).is_some());
         self.hold_charges(
             id_tag,
             "its group granted nothing when it began",
             |charge| !covered(charge.start),
         );
+    }
+
+    /// Asks who speaks for a charger's group by now; keeps no blocks to look it up in.
+    fn ask_who_speaks(&mut self, id_tag: &IdTag) {
+        if self.state().is_none() && self.known.doubtful.insert(id_tag.clone()) {
+            let group_id = self.config.chargers.get(id_tag).cloned().flatten();
+            self.ask_register(id_tag.clone(), group_id);
+        }
     }
 
     fn answer_or_ask(&mut self, now: UnixMillis, id_tag: &IdTag) {
@@ -327,10 +489,15 @@ impl Node {
         }
     }
 
-    /// Nobody can be asked any more: who waits is refused.
-    pub(super) fn refuse_waiting(&mut self) {
-        for (question, _) in std::mem::take(&mut self.known.waiting) {
-            let decision = Decision::Refused(Status::Invalid);
+    /// Nobody can be asked any more: who waits is answered from what is known here.
+    pub(super) fn answer_waiting(&mut self, now: UnixMillis) {
+        for (question, id_tag) in std::mem::take(&mut self.known.waiting) {
+            if self.neighbours.is_asking_for(&id_tag) {
+                self.known.waiting.push((question, id_tag));
+                continue;
+            }
+            let decision = self.decide(now, &id_tag);
+            let decision = decision.unwrap_or(Decision::Refused(Status::Invalid));
             self.effect(Effect::Decided { question, decision });
         }
     }
@@ -347,9 +514,10 @@ impl Node {
                 return Some((known.clone(), grant.clone()));
             }
             // Our own charger, allowed while the provider did not know it: its parent is here.
-            if Some(known.parent) == self.id && self.config.chargers.contains_key(&charge.id_tag) {
+            if self.is_granted_here(&known, &charge.id_tag) {
                 let moment = charge.start.min(now.seconds());
-                let grant = self.sign_grant(moment, known.charger, known.group)?;
+                let (charger, group) = (known.charger, known.group);
+                let grant = self.sign_grant(moment, &charge.id_tag, charger, group)?;
                 self.keep_grant(&charge.id_tag, grant.clone());
                 return Some((known, grant));
             }
@@ -361,16 +529,11 @@ impl Node {
     fn sign_grant(
         &self,
         moment: UnixSeconds,
+        id_tag: &IdTag,
         charger: ChargerId,
         group: GroupId,
     ) -> Option<SignedGrant> {
-        let grant = Grant {
-            charger,
-            group,
-            not_before: UnixSeconds(moment.0.saturating_sub(GRANT_BEFORE_S)),
-            expiry: UnixSeconds(moment.0.saturating_add(GRANT_S)),
-            energy_limit_wh: 0,
-        };
+        let grant = self.grant(moment, id_tag, charger, group);
         Some(Signed::new(grant, &self.key, &self.chain_id()?))
     }
 
@@ -386,7 +549,7 @@ impl Node {
     pub(super) fn asked_by_provider(&mut self, now: UnixMillis, call: u64, request: &Request) {
         let response = match request {
             Request::CheckAuth(asked) => Some(Response::CheckAuth(CheckAuthAck {
-                status: self.membership(&asked.id_tag, &asked.group_id),
+                status: self.may_charge(now, &asked.id_tag, &asked.group_id),
             })),
             Request::Authorize(asked) => {
                 Some(Response::Authorize(self.authorize_member(now, asked)))
@@ -395,13 +558,24 @@ impl Node {
             Request::GetBlocks(asked) => self.give_blocks(asked),
             Request::Register(_)
             | Request::RegisterSupplyPoint(_)
+            | Request::NameDeputy(_)
+            | Request::ExchangeMeter(_)
             | Request::GetHeaders(_)
-            | Request::GetProof(_) => None,
+            | Request::GetProof(_)
+            | Request::GetNeighbours(_)
+            | Request::OfferEvidence(_) => None,
         };
         self.effect(Effect::Reply { call, response });
     }
 
-    fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
+    fn may_charge(&self, now: UnixMillis, id_tag: &IdTag, group_id: &IdTag) -> Status {
+        match self.membership(id_tag, group_id) {
+            Status::Accepted => self.standing(id_tag, now.seconds()),
+            refused => refused,
+        }
+    }
+
+    pub(super) fn membership(&self, id_tag: &IdTag, group_id: &IdTag) -> Status {
         match self.config.chargers.get(id_tag) {
             Some(Some(group)) if group == group_id => Status::Accepted,
             // A charger without a group is a group of its own, and this node its parent.
@@ -414,12 +588,12 @@ impl Node {
         }
     }
 
-    fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
+    pub(super) fn authorize_member(&self, now: UnixMillis, asked: &Authorize) -> AuthorizeAck {
         let refused = |status| AuthorizeAck {
             status,
             grant: None,
         };
-        let status = self.membership(&asked.id_tag, &asked.group_id);
+        let status = self.may_charge(now, &asked.id_tag, &asked.group_id);
         if status != Status::Accepted {
             return refused(status);
         }
@@ -430,7 +604,9 @@ impl Node {
         let group = known
             .map(|known| known.group)
             .or_else(|| self.group_number(&asked.group_id));
-        let grant = group.and_then(|group| self.sign_grant(now.seconds(), asked.charger, group));
+        let moment = now.seconds();
+        let sign = |group| self.sign_grant(moment, &asked.id_tag, asked.charger, group);
+        let grant = group.and_then(sign);
         match grant {
             Some(grant) => AuthorizeAck {
                 status,
@@ -441,9 +617,6 @@ impl Node {
     }
 
     fn group_number(&self, group_id: &IdTag) -> Option<GroupId> {
-        let mut known = self.known.chargers.values();
-        known
-            .find(|known| known.group_id == *group_id)
-            .map(|known| known.group)
+        self.known.groups.get(group_id).copied()
     }
 }

@@ -122,11 +122,15 @@ impl Node {
             return;
         }
         if height <= chain.state.height {
-            self.compare(&block.header);
+            self.compare(&block.header, None);
             return;
         }
         if height > chain.state.height + 1 {
             self.catch_up(height);
+            return;
+        }
+        if self.is_given_up(&block.header.body) {
+            self.stop_again(&block.header);
             return;
         }
         match apply(&chain.state, &block) {
@@ -139,6 +143,7 @@ impl Node {
         self.persist(disk::block(&block));
         let is_ours = self.outbox.is_in(&block);
         let header = block.header.body.clone();
+        self.neighbours.remember_header(&block.header);
         let chain = self.kept.blocks_mut().expect("a block was applied to it");
         chain.keep(next, block, is_ours);
         self.note_charges(header.height);
@@ -152,6 +157,7 @@ impl Node {
         }
         self.release_final();
         self.judge_early_bills();
+        self.report_resume();
         self.vote(now);
         self.submit(now);
     }
@@ -173,6 +179,7 @@ impl Node {
         let reason = invalid.to_string();
         let exhibit = chain.exhibit(block, invalid);
         self.persist(disk::proof(block));
+        self.neighbours.remember_header(&block.header);
         let evidence = self.stop(
             height,
             format!("block {height} is invalid: {reason}"),

@@ -4,18 +4,23 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::{
-    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, NodeId, Signed, SupplyPointId, UnixMillis,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, Neighbour, NodeId, PublicKey, Signed,
+    SignedEnrolment, SupplyPointId, UnixMillis,
 };
 
 use super::authorize::{Known, KnownCharger};
 use super::blocks::{Blocks, Vote};
 use super::headers::Headers;
 use super::kept::Kept;
+use super::meter_exchange::Exchange;
+use super::neighbours::Neighbours;
 use super::outbox::{Charge, Outbox};
 use super::parent::Rounds;
+use super::resume::Pick;
 use super::{Node, NodeConfig};
 use crate::block::{Block, Header};
 use crate::frame::SealedGroup;
+use crate::resume::Resume;
 use crate::store::{Store, StoreError, Table, Write};
 
 /// The node's own few facts.
@@ -33,7 +38,11 @@ const TAKEN: Table = Table("taken");
 /// Receipt files by profile number.
 pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
+/// Numbers of groups by name.
+const GROUPS: Table = Table("groups");
 const OUTLETS: Table = Table("outlets");
+/// The newest meter exchange of an outlet, by its name.
+const EXCHANGES: Table = Table("exchanges");
 const GROUP_BLOCKS: Table = Table("group_blocks");
 /// Enrolment numbers that the node had before, each with its last profile.
 const NUMBERS: Table = Table("numbers");
@@ -41,14 +50,19 @@ const NUMBERS: Table = Table("numbers");
 const PROOFS: Table = Table("proofs");
 /// Evidence files against the provider by the height of the block that they are about.
 const EVIDENCE: Table = Table("evidence");
+/// Other nodes by their key.
+const NEIGHBOURS: Table = Table("neighbours");
 
 const GENESIS_KEY: &[u8] = b"genesis";
 const ID_KEY: &[u8] = b"id";
 const VOTE_KEY: &[u8] = b"vote";
 const KEEPS_BLOCKS_KEY: &[u8] = b"keeps_blocks";
 const LAST_PROFILE_KEY: &[u8] = b"last_profile";
+const ENROLMENT_KEY: &[u8] = b"enrolment";
 const UNCONFIRMED_KEY: &[u8] = b"unconfirmed";
 const STOPPED_KEY: &[u8] = b"stopped";
+const PICK_KEY: &[u8] = b"pick";
+const RESUMED_KEY: &[u8] = b"resumed";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -129,9 +143,18 @@ pub(super) fn charger(id_tag: &IdTag, known: &KnownCharger) -> Write {
     Write::put(CHARGERS, id_tag.as_str().as_bytes(), &entry)
 }
 
+pub(super) fn group(group_id: &IdTag, group: GroupId) -> Write {
+    let entry = (group_id.clone(), group);
+    Write::put(GROUPS, group_id.as_str().as_bytes(), &entry)
+}
+
 pub(super) fn outlet(name: &str, supply_point: SupplyPointId) -> Write {
     let entry = (name.to_owned(), supply_point);
     Write::put(OUTLETS, name.as_bytes(), &entry)
+}
+
+pub(super) fn exchange(exchange: &Exchange) -> Write {
+    Write::put(EXCHANGES, exchange.outlet.as_bytes(), exchange)
 }
 
 pub(super) fn group_block(last: &LastSealed) -> Write {
@@ -149,8 +172,74 @@ pub(super) fn stopped(reason: &String) -> Write {
     Write::put(NODE, STOPPED_KEY, reason)
 }
 
+/// What stopped this node stops it no more.
+pub(super) fn going_on() -> Write {
+    Write::delete(NODE, STOPPED_KEY)
+}
+
+pub(super) fn pick(pick: &Pick) -> Write {
+    Write::put(NODE, PICK_KEY, pick)
+}
+
+pub(super) fn resumed(words: &Vec<Signed<Resume>>) -> Write {
+    Write::put(NODE, RESUMED_KEY, words)
+}
+
+pub(super) fn forget_vote() -> Write {
+    Write::delete(NODE, VOTE_KEY)
+}
+
+pub(super) fn forget_block(height: u64) -> Write {
+    Write::delete(BLOCKS, height.to_be_bytes())
+}
+
 pub(super) fn evidence(height: u64, file: &Vec<u8>) -> Write {
     Write::put(EVIDENCE, height.to_be_bytes(), file)
+}
+
+pub(super) fn neighbour(neighbour: &Neighbour) -> Write {
+    Write::put(NEIGHBOURS, neighbour.key.0, neighbour)
+}
+
+pub(super) fn forget_neighbour(key: &PublicKey) -> Write {
+    Write::delete(NEIGHBOURS, key.0)
+}
+
+pub(super) fn enrolment(enrolment: &SignedEnrolment) -> Write {
+    Write::put(NODE, ENROLMENT_KEY, enrolment)
+}
+
+/// What this node shows to those it calls; `None` before the provider gave it.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_enrolment(store: &Store) -> Result<Option<SignedEnrolment>, StoreError> {
+    store.get(NODE, ENROLMENT_KEY)
+}
+
+/// Gives the headers from height `from` on to `take`; at most `count`.
+///
+/// # Errors
+/// `Disk` or `Damaged`.
+pub fn stored_headers(
+    store: &Store,
+    from: u64,
+    count: u64,
+    mut take: impl FnMut(Signed<Header>),
+) -> Result<(), StoreError> {
+    let keeps_blocks = store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false);
+    for height in from..from.saturating_add(count) {
+        let key = height.to_be_bytes();
+        let header = match keeps_blocks {
+            true => store.get(BLOCKS, &key)?.map(|block: Block| block.header),
+            false => store.get(HEADERS, &key)?,
+        };
+        match header {
+            Some(header) => take(header),
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// The evidence files in a store, by the height of the block that they are about.
@@ -231,26 +320,43 @@ impl Node {
             Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
                 Kept::Blocks(Box::new(replayed(genesis, &outbox, store)?))
             }
-            Some(genesis) => Kept::Headers(Box::new(stored_headers(genesis, store)?)),
+            Some(genesis) => Kept::Headers(Box::new(kept_headers(genesis, store)?)),
         };
         let mut rounds = Rounds::default();
         for last in store.all::<LastSealed>(GROUP_BLOCKS)? {
             rounds.restore(last);
         }
+        let mut evidence = None;
+        stored_evidence(store, |_, file| evidence = evidence.take().or(Some(file)))?;
+        let neighbours = Neighbours::restore(
+            &config.neighbours,
+            store.all(NEIGHBOURS)?,
+            stored_enrolment(store)?,
+            evidence,
+        );
         let mut node = Self {
             key,
             config,
             kept,
             stopped: store.get(NODE, STOPPED_KEY)?,
+            pick: store.get(NODE, PICK_KEY)?,
+            resumed: store.get(NODE, RESUMED_KEY)?.unwrap_or_default(),
             id,
             is_linked: false,
-            known: Known::restore(store.all(CHARGERS)?),
+            known: Known::restore(store.all(CHARGERS)?, store.all(GROUPS)?),
             outlets: store
                 .all::<(String, SupplyPointId)>(OUTLETS)?
                 .into_iter()
                 .collect(),
+            exchanges: store
+                .all::<Exchange>(EXCHANGES)?
+                .into_iter()
+                .map(|exchange| (exchange.outlet.clone(), exchange))
+                .collect(),
+            told_deputies: BTreeMap::new(),
             outbox,
             rounds,
+            neighbours,
             early_bills: VecDeque::new(),
             asked: BTreeSet::new(),
             unconfirmed: BTreeSet::new(),
@@ -289,7 +395,7 @@ fn replayed(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, 
     Ok(blocks)
 }
 
-fn stored_headers(genesis: Genesis, store: &Store) -> Result<Headers, StoreError> {
+fn kept_headers(genesis: Genesis, store: &Store) -> Result<Headers, StoreError> {
     let mut headers = Headers::new(genesis);
     store.for_each(HEADERS, |_, header: Signed<Header>| headers.replay(&header))?;
     for (supply_point, register) in store.all(REGISTERS)? {

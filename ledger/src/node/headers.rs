@@ -144,8 +144,10 @@ impl Node {
         let height = header.body.height;
         let Some(headers) = self.kept.headers_mut() else {
             // Sent before the provider knew that this node keeps blocks.
-            if self.kept.blocks().is_some_and(|b| b.state.height < height) {
-                self.catch_up(height);
+            match self.kept.blocks().map(|blocks| blocks.state.height) {
+                Some(own) if own < height => self.catch_up(height),
+                Some(_) if self.stopped.is_none() => self.compare(&header, None),
+                _ => {}
             }
             return;
         };
@@ -153,17 +155,25 @@ impl Node {
             return;
         }
         if height <= headers.height() {
-            self.compare(&header);
+            self.compare(&header, None);
             return;
         }
         if height > headers.height() + 1 {
             self.catch_up(height);
             return;
         }
+        if self.is_given_up(&header.body) {
+            self.stop_again(&header);
+            return;
+        }
+        let Some(headers) = self.kept.headers_mut() else {
+            return;
+        };
         // What does not follow is not kept. It may be anybody's, and proves nothing in few bytes.
         if headers.check_next(&header).is_ok() {
             headers.append(header.clone());
             self.persist(disk::header(&header));
+            self.neighbours.remember_header(&header);
             self.ask_for_proofs();
             self.submit(now);
         }
@@ -197,6 +207,9 @@ impl Node {
         let (Some(headers), Some(id)) = (self.kept.headers(), self.id) else {
             return;
         };
+        if self.stopped.is_some() {
+            return;
+        }
         let Ok(file) = ReceiptFile::from_bytes(&bytes) else {
             return;
         };
@@ -218,15 +231,18 @@ impl Node {
             return;
         };
         headers.proven = headers.proven.max(height);
-        let is_ours = self.outbox.charges().any(|charge| {
+        let ours = self.outbox.charges().find(|charge| {
             matches!(&charge.stage, Stage::Signed { profile: ours, .. } if **ours == *profile)
         });
-        if !is_ours {
+        let Some(ours) = ours else {
             // Held, where the outbox has another charge of this number.
             self.charge_in_block(profile, height);
             return;
-        }
-        if let Some(register) = profile.body.register_end() {
+        };
+        let is_by_old_meter = self.is_by_old_meter(&ours.measured.outlet, ours.number);
+        if let Some(register) = profile.body.register_end().filter(|_| !is_by_old_meter)
+            && let Some(headers) = self.kept.headers_mut()
+        {
             headers.restore_register(profile.body.supply_point, register);
             self.persist(disk::register(profile.body.supply_point, register));
         }

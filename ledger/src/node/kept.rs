@@ -133,6 +133,12 @@ impl Node {
         self.kept.progress()
     }
 
+    /// Whether the header `hash` is at `height` of this node's chain.
+    #[must_use]
+    pub fn holds(&self, height: u64, hash: &Hash) -> bool {
+        self.kept.holds(height, hash)
+    }
+
     pub(super) fn chain_id(&self) -> Option<Hash> {
         self.kept.genesis().map(Genesis::chain_id)
     }

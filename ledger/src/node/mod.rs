@@ -7,13 +7,18 @@
 mod authorize;
 mod bills;
 mod blocks;
+mod deputies;
 mod disk;
 mod headers;
 mod hold;
 mod kept;
+mod limits;
+mod meter_exchange;
+mod neighbours;
 mod outbox;
 mod parent;
 mod report;
+mod resume;
 mod stop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,20 +26,32 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use borsh::{BorshDeserialize, BorshSerialize};
 use protocol::message::{ChargeInfo, JoinAck, Request, Response, Status};
 use protocol::{
-    EnergyWh, Genesis, Hash, IdTag, KeyPair, NodeId, PowerW, SupplyPointId, UnixMillis, UnixSeconds,
+    EnergyWh, Genesis, GroupId, Hash, IdTag, KeyPair, Neighbour, NodeAddress, NodeId, PowerW,
+    PublicKey, Signed, SupplyPointId, UnixMillis, UnixSeconds,
 };
 
 use crate::evidence::Offence;
 use crate::frame::Frame;
+use crate::resume::Resume;
 use crate::store::{Machine, Step, Write};
 pub use authorize::Decision;
 use authorize::Known;
-pub use disk::{forget_receipt, stored_blocks, stored_evidence, stored_genesis, stored_receipts};
+pub use disk::{
+    forget_receipt, stored_blocks, stored_enrolment, stored_evidence, stored_genesis,
+    stored_headers, stored_receipts,
+};
 use headers::Headers;
 use kept::Kept;
 pub use kept::Progress;
+pub use limits::Limits;
+use meter_exchange::Exchange;
+pub use meter_exchange::ExchangeRefusal;
+pub(crate) use neighbours::MAX_PARENTS;
+use neighbours::Neighbours;
+pub use neighbours::{NeighbourCounts, Said, ToNeighbour};
 pub use outbox::{Charge, Stage};
 use parent::Rounds;
+pub use resume::{Pick, ResumeRefusal};
 
 /// What the operator configured.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +61,16 @@ pub struct NodeConfig {
     pub chargers: BTreeMap<IdTag, Option<IdTag>>,
     /// Mobile chargers at home elsewhere that this node, as their group's parent, vouches for.
     pub members: BTreeMap<IdTag, IdTag>,
+    /// Bounds for mobile chargers of groups that this node speaks for; none for those not named.
+    pub limits: BTreeMap<IdTag, Limits>,
+    /// Keys of the nodes that speak for this node's groups beside it, by group.
+    pub deputies: BTreeMap<IdTag, PublicKey>,
     /// Outlets measured here.
     pub outlets: Vec<Outlet>,
+    /// Where other nodes reach this one, if they do.
+    pub address: Option<NodeAddress>,
+    /// Nodes to compare with whomever the provider names.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// An outlet as configured.
@@ -122,6 +147,31 @@ pub enum Input {
         /// The charge's number in the outbox.
         number: u64,
     },
+    /// Somebody exchanged an outlet's meter; ignored where
+    /// [`check_exchange`](Node::check_exchange) refuses it.
+    ExchangeMeter {
+        /// Name of the outlet.
+        outlet: String,
+        /// Model and serial number of the new meter.
+        meter: String,
+        /// The old meter's total register when it was taken out.
+        last_register: EnergyWh,
+        /// The new meter's when it was put in.
+        first_register: EnergyWh,
+    },
+    /// The operator of a stopped node picks a header to go on with; ignored where
+    /// [`check_pick`](Node::check_pick) refuses it.
+    Pick(Pick),
+    /// Voters have picked a header to go on with; ignored where
+    /// [`check_resume`](Node::check_resume) refuses it.
+    Resume(Vec<Signed<Resume>>),
+    /// Another node did something, over a link with it.
+    Neighbour {
+        /// Its key, which it proved.
+        from: PublicKey,
+        /// What it did.
+        said: Said,
+    },
     /// Time passed.
     Tick,
 }
@@ -147,6 +197,8 @@ pub enum Effect {
         /// The answer.
         decision: Decision,
     },
+    /// Something for another node.
+    Neighbour(ToNeighbour),
     /// Send the provider this node's blocks from this height on, at most so many, before any reply.
     SendBlocks {
         /// The first height.
@@ -180,6 +232,11 @@ pub enum Event {
     },
     /// A held charge was released.
     Released {
+        /// Name of the outlet.
+        outlet: String,
+    },
+    /// A meter exchange is recorded.
+    MeterExchanged {
         /// Name of the outlet.
         outlet: String,
     },
@@ -221,6 +278,34 @@ pub enum Event {
         height: u64,
         /// An [`EvidenceFile`](crate::EvidenceFile).
         evidence: Option<Vec<u8>>,
+        /// Who showed the second one, where it was another node.
+        neighbour: Option<PublicKey>,
+    },
+    /// Another node showed what convicts the provider.
+    EvidenceShown {
+        /// Height of the block that it is about.
+        height: u64,
+        /// The node's key.
+        from: PublicKey,
+        /// An [`EvidenceFile`](crate::EvidenceFile).
+        evidence: Vec<u8>,
+    },
+    /// Another node showed evidence that proves nothing. Told once of each node.
+    FalseEvidence {
+        /// The node's key.
+        from: PublicKey,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Another node showed a header that the provider did not sign. Told once of each node.
+    ForeignHeader {
+        /// The node's key.
+        from: PublicKey,
+    },
+    /// The voters picked a header, and this node goes on.
+    Resumed {
+        /// The header's height.
+        height: u64,
     },
     /// The provider knows newer charges of this node than the node itself.
     Restored {
@@ -248,12 +333,21 @@ pub struct Node {
     kept: Kept,
     // Why nothing is built on the chain any more, where the provider broke a rule.
     stopped: Option<String>,
+    // The header that this node's voters go on with, where the provider told two stories.
+    pick: Option<Pick>,
+    // The voters' words that let this node go on.
+    resumed: Vec<Signed<Resume>>,
     id: Option<NodeId>,
     is_linked: bool,
     known: Known,
     outlets: BTreeMap<String, SupplyPointId>,
+    // The newest meter exchange of each outlet that had one.
+    exchanges: BTreeMap<String, Exchange>,
+    // Numbers of the deputies that the provider has, and the chain may not have yet.
+    told_deputies: BTreeMap<GroupId, u32>,
     outbox: outbox::Outbox,
     rounds: Rounds,
+    neighbours: Neighbours,
     // Bills that came before their blocks.
     early_bills: VecDeque<ChargeInfo>,
     asked: BTreeSet<Pending>,
@@ -280,8 +374,11 @@ enum Pending {
     Register(IdTag),
     Authorize(IdTag),
     Outlet(String),
+    Deputy(GroupId),
+    Exchange(String),
     Chain,
     Proof,
+    Neighbours,
 }
 
 impl Node {
@@ -289,6 +386,12 @@ impl Node {
     #[must_use]
     pub fn id(&self) -> Option<NodeId> {
         self.id
+    }
+
+    /// The key that names this node.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.key.public()
     }
 
     /// Charges that are not final yet, in the order they were measured.
@@ -359,8 +462,12 @@ impl Node {
         self.provider_last = last;
         self.compare_last_seq(last.0);
         self.register_configured();
+        self.name_deputies();
+        self.report_exchanges();
+        self.ask_who_is_near(now);
         self.catch_up(tip);
         self.ask_for_proofs();
+        self.report_resume();
         self.repeat_ballots();
         self.repeat_group_blocks();
         self.outbox.forget_sending();
@@ -370,7 +477,8 @@ impl Node {
     fn link_down(&mut self) {
         self.is_linked = false;
         self.asked.clear();
-        self.refuse_waiting();
+        self.answer_waiting(self.now);
+        self.refuse_members();
     }
 
     fn frame(&mut self, now: UnixMillis, frame: Frame) {
@@ -391,6 +499,7 @@ impl Node {
             | Frame::ProfileAck(_)
             | Frame::GroupBlock(_)
             | Frame::Ballot(_)
+            | Frame::Picked(_)
             | Frame::Promised(_)
             | Frame::Reported { .. } => {}
         }
@@ -429,6 +538,20 @@ impl Node {
                     self.outlets.insert(asked.outlet, ack.supply_point);
                 }
             }
+            (Request::NameDeputy(asked), response) => {
+                let number = match response {
+                    Some(Response::NameDeputy(ack)) => Some(ack.number),
+                    _ => None,
+                };
+                self.deputy_named(&asked.deputy.body, number);
+            }
+            (Request::ExchangeMeter(asked), response) => {
+                let number = match response {
+                    Some(Response::ExchangeMeter(ack)) => Some(ack.number),
+                    _ => None,
+                };
+                self.exchange_reported(&asked, number);
+            }
             (Request::GetBlocks(asked), response) => {
                 let tip = match response {
                     Some(Response::GetBlocks(ack)) => Some(ack.tip),
@@ -447,7 +570,13 @@ impl Node {
                 self.called(Pending::Proof, response.is_some());
                 self.proofs_came(asked.after);
             }
-            (Request::CheckAuth(_) | Request::ChargeInfo(_), _) => {}
+            (Request::GetNeighbours(_), response) => {
+                self.called(Pending::Neighbours, response.is_some());
+                if let Some(Response::GetNeighbours(ack)) = response {
+                    self.named(ack);
+                }
+            }
+            (Request::CheckAuth(_) | Request::ChargeInfo(_) | Request::OfferEvidence(_), _) => {}
         }
         self.submit(now);
     }
@@ -468,6 +597,15 @@ impl Machine for Node {
             Input::Presented { question, id_tag } => self.presented(now, question, id_tag),
             Input::Ended(charge) => self.ended(now, charge),
             Input::Release { number } => self.release(now, number),
+            Input::ExchangeMeter {
+                outlet,
+                meter,
+                last_register,
+                first_register,
+            } => self.exchange(outlet, meter, (last_register, first_register)),
+            Input::Pick(pick) => self.pick(pick),
+            Input::Resume(words) => self.go_on_with(words),
+            Input::Neighbour { from, said } => self.neighbour_said(now, from, said),
             Input::Tick => self.tick(now),
         }
     }

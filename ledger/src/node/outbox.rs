@@ -98,6 +98,12 @@ impl Outbox {
         self.refused = None;
     }
 
+    /// The blocks that charges were found in are given up.
+    pub(super) fn forget_blocks(&mut self) {
+        self.heights.clear();
+        self.sent = 0;
+    }
+
     fn by_seq(&mut self, seq: u32) -> Option<&mut Charge> {
         self.charges
             .values_mut()
@@ -124,6 +130,38 @@ impl Outbox {
                 Stage::Measured | Stage::Held { .. } => None,
             });
         unproven.min()
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    /// The highest register at the end of a charge at `outlet` that is not held, from charge number
+    /// `first` on.
+    pub(super) fn last_register(&self, outlet: &str, first: u64) -> EnergyWh {
+        let charges = self.charges.range(first..).map(|(_, charge)| charge);
+        let charges = charges.filter(|charge| !matches!(charge.stage, Stage::Held { .. }));
+        let here = charges.filter(|charge| charge.measured.outlet == outlet);
+        let ends = here.filter_map(|c| c.measured.register_start.checked_add(c.measured.energy));
+        ends.max().unwrap_or_default()
+    }
+
+    /// Whether the provider has yet to take in a charge at `outlet` with a number in the outbox
+    /// below `end`; it knows profile numbers up to `taken_in`. What is held is not on its way.
+    pub(super) fn is_under_way(&self, outlet: &str, end: u64, taken_in: u32) -> bool {
+        let charges = self.charges.range(..end).map(|(_, charge)| charge);
+        let mut here = charges.filter(|charge| charge.measured.outlet == outlet);
+        here.any(|charge| match &charge.stage {
+            Stage::Held { .. } => false,
+            Stage::Measured => true,
+            Stage::Signed {
+                profile, receipt, ..
+            } => {
+                let seq = profile.body.seq;
+                let is_in_block = self.heights.contains_key(&seq);
+                receipt.is_none() && !is_in_block && taken_in < seq
+            }
+        })
     }
 
     fn last_signed(&self) -> Option<&SignedProfile> {
@@ -188,9 +226,10 @@ impl Node {
         self.submit(now);
     }
 
-    /// Signs what can be signed and sends what has no receipt, in order.
+    /// Signs what can be signed and sends what has no receipt, in order. A node that has proof
+    /// against its provider keeps what it measures.
     pub(super) fn submit(&mut self, now: UnixMillis) {
-        if !self.is_linked || self.outbox.refused.is_some() {
+        if !self.is_linked || self.stopped.is_some() || self.outbox.refused.is_some() {
             return;
         }
         // Charges at one outlet keep their order: a register only rises.
@@ -208,6 +247,14 @@ impl Node {
     /// Signs one charge; `false` where something it needs is not known yet.
     fn sign(&mut self, now: UnixMillis, number: u64) -> bool {
         let measured = self.outbox.charges[&number].measured.clone();
+        if self.waits_for_exchange(&measured.outlet, number) {
+            return false;
+        }
+        if self.is_by_old_meter(&measured.outlet, number) {
+            let reason = "its meter was exchanged before it was billed; compare with the bill";
+            self.hold(number, reason.to_owned());
+            return true;
+        }
         let Some(supply_point) = self.outlets.get(&measured.outlet).copied() else {
             return self.wait_for_outlet(number, &measured);
         };
@@ -237,7 +284,7 @@ impl Node {
         };
         let profile = ChargeProfile {
             charger: charger.charger,
-            payer: charger.group,
+            payer: grant.body.group,
             node: id,
             seq,
             previous,
@@ -319,16 +366,24 @@ impl Node {
     }
 
     /// The register at the end of the newest charge at `supply_point`.
-    fn last_register(&self, supply_point: SupplyPointId) -> EnergyWh {
+    pub(super) fn last_register(&self, supply_point: SupplyPointId) -> EnergyWh {
+        let exchanged = self.exchanged(supply_point);
+        let first = exchanged.map_or(0, |exchange| exchange.first_charge);
         let known = match &self.kept {
             Kept::Nothing => None,
             Kept::Headers(headers) => headers.register(supply_point),
             Kept::Blocks(blocks) => {
-                let outlet = blocks.state.supply_points.get(&supply_point);
-                outlet.map(|account| account.register)
+                let account = blocks.state.supply_points.get(&supply_point);
+                let exchanges = account.map_or(0, |account| account.exchanges);
+                match exchanged.filter(|exchange| exchange.number > exchanges) {
+                    None => account.map(|account| account.register),
+                    // The block that records it is not here yet.
+                    Some(exchange) => Some(exchange.first_register),
+                }
             }
         };
-        let signed = self.outbox.charges.values().filter_map(Charge::profile);
+        let since = self.outbox.charges.range(first..).map(|(_, charge)| charge);
+        let signed = since.filter_map(Charge::profile);
         signed
             .filter(|profile| profile.body.supply_point == supply_point)
             .filter_map(|profile| profile.body.register_end())

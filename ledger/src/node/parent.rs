@@ -69,6 +69,12 @@ impl Rounds {
         self.first.get_or_insert(round.saturating_add(1));
     }
 
+    /// Promises of a story that is given up.
+    pub(super) fn forget_promises(&mut self) {
+        self.witnessed.clear();
+        self.open.clear();
+    }
+
     fn may_seal(&self, round: u64) -> bool {
         self.first.is_some_and(|first| first <= round)
     }
@@ -85,6 +91,9 @@ impl Node {
         let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
             return;
         };
+        if self.stopped.is_some() {
+            return;
+        }
         let state = &chain.state;
         let Witnessed {
             profile, receipt, ..
@@ -147,6 +156,9 @@ impl Node {
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();
+        self.name_deputies();
+        self.report_exchanges();
+        self.visit_neighbours(now);
         self.submit(now);
     }
 
@@ -156,7 +168,7 @@ impl Node {
         };
         let state = &chain.state;
         let is_parent = parent_key(state, group) == Some(self.key.public());
-        if !is_parent || self.rounds.has_sealed(group, round) {
+        if self.stopped.is_some() || !is_parent || self.rounds.has_sealed(group, round) {
             return;
         }
         let previous = state.groups[&group].last_group_block;

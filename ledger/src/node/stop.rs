@@ -1,7 +1,7 @@
 //! What a node does when it holds proof against its provider: it keeps it, shows it, and builds on
 //! nothing any more, also after a restart.
 
-use protocol::Signed;
+use protocol::{PublicKey, Signed};
 
 use super::kept::Kept;
 use super::{Event, Node, disk};
@@ -33,18 +33,23 @@ impl Node {
         };
         let bytes = file.to_bytes();
         self.persist(disk::evidence(height, &bytes));
+        self.show_evidence_to_all(&bytes);
         Some(bytes)
     }
 
     /// Compares a header with the one that this node has at its height, as far as it is one of the
-    /// newest.
-    pub(super) fn compare(&mut self, header: &Signed<Header>) {
+    /// newest. `neighbour` showed it, or else the provider.
+    pub(super) fn compare(&mut self, header: &Signed<Header>, neighbour: Option<PublicKey>) {
         let height = header.body.height;
+        if self.is_settled(height) {
+            return;
+        }
         let own = match &self.kept {
             Kept::Nothing => None,
             Kept::Headers(headers) => headers.header(height),
             Kept::Blocks(blocks) => blocks.header(height),
         };
+        let own = own.or_else(|| self.neighbours.recent(height));
         let (Some(own), Some(genesis)) = (own, self.kept.genesis()) else {
             return;
         };
@@ -58,6 +63,10 @@ impl Node {
         };
         let reason = format!("the provider signed two headers for block {height}");
         let evidence = self.stop(height, reason, Some(Exhibit::TwoHeaders(Box::new(two))));
-        self.notify(Event::TwoHeaders { height, evidence });
+        self.notify(Event::TwoHeaders {
+            height,
+            evidence,
+            neighbour,
+        });
     }
 }

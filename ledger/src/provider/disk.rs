@@ -8,6 +8,7 @@ use super::Provider;
 use super::enrol::Token;
 use super::grants::CheckedGrants;
 use super::links::Links;
+use super::neighbours::{AddressEntry, Addresses};
 use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry, Registry};
 use super::relay::Relay;
 use super::reports::Reports;
@@ -32,6 +33,7 @@ const NODES: Table = Table("nodes");
 const GROUPS: Table = Table("groups");
 const CHARGERS: Table = Table("chargers");
 const OUTLETS: Table = Table("outlets");
+const ADDRESSES: Table = Table("addresses");
 
 /// Where each node's charges are: height and position, by node and number.
 const PLACES: Table = Table("places");
@@ -179,8 +181,20 @@ pub(super) fn charger(charger: &Charger) -> Write {
     Write::put(CHARGERS, charger.id_tag.as_str().as_bytes(), charger)
 }
 
+pub(super) fn forget_charger(charger: &Charger) -> Write {
+    Write::delete(CHARGERS, charger.id_tag.as_str().as_bytes())
+}
+
 pub(super) fn outlet(outlet: &OutletEntry) -> Write {
     Write::put(OUTLETS, outlet.supply_point.0.to_be_bytes(), outlet)
+}
+
+pub(super) fn address(entry: &AddressEntry) -> Write {
+    Write::put(ADDRESSES, entry.node.0.to_be_bytes(), entry)
+}
+
+pub(super) fn forget_address(node: NodeId) -> Write {
+    Write::delete(ADDRESSES, node.0.to_be_bytes())
 }
 
 impl Provider {
@@ -224,6 +238,7 @@ impl Provider {
             chain_id: state.chain_id(),
             preview: state.clone(),
             registry: registry(store)?,
+            addresses: Addresses::restore(store.all(ADDRESSES)?),
             relay: Relay::default(),
             grants: CheckedGrants::default(),
             rounds: Rounds::restore(store.all(RECORDS)?, store.all(RECEIVED)?, &history),

@@ -12,11 +12,12 @@ use super::registry::{Charger, GroupEntry, NodeEntry, OutletEntry};
 use super::reports::Guest;
 use super::rounds::Received;
 use super::{Effect, Event, LinkId, Provider, disk};
+use crate::apply::deputy_key;
 use crate::block::Record;
 use crate::frame::Frame;
 
 /// The longest name of an outlet or meter.
-const MAX_NAME_BYTES: usize = 128;
+pub(super) const MAX_NAME_BYTES: usize = 128;
 /// Outlets of one node.
 const MAX_OUTLETS: usize = 10_000;
 
@@ -301,16 +302,12 @@ impl Provider {
     }
 
     /// The group of the chargers of `node` that name no group.
-    pub(super) fn ungrouped(
-        &mut self,
-        node: NodeId,
-        number: Option<GroupId>,
-    ) -> Option<GroupEntry> {
-        let group_id = IdTag::parse(&format!("UNGROUPED/{node}")).ok()?;
+    pub(super) fn ungrouped(&mut self, node: NodeId, number: Option<GroupId>) -> GroupEntry {
+        let group_id = IdTag::ungrouped(node);
         match self.registry.group_entry(&group_id) {
-            Some(entry) if entry.parent.is_some() => Some(entry.clone()),
+            Some(entry) if entry.parent.is_some() => entry.clone(),
             // Named before, by an outlet that is to credit it.
-            _ => Some(self.found_group(node, &group_id, number)),
+            _ => self.found_group(node, &group_id, number),
         }
     }
 
@@ -383,6 +380,8 @@ impl Provider {
             group_id: charger.group_id.clone(),
             parent,
             parent_key: account.key,
+            deputy_key: deputy_key(&self.preview, charger.group),
+            parent_address: self.addresses.of(parent).cloned(),
             salt: (charger.home == node).then_some(charger.salt),
         }
     }

@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 
 use protocol::{GrantId, PublicKey, Signature, SignedGrant};
 
-use crate::apply::{Invalid, check_grant, check_granted, parent_key};
+use crate::apply::{Invalid, check_grant, check_granted, deputy_key, parent_key};
 use crate::state::State;
 
 /// More than this many grants that the preview does not hold are not kept.
 const SPARE: usize = 1_000;
 
+/// The keys that a grant may be signed with, and the signature it bears.
+type Signed = (PublicKey, Option<PublicKey>, Signature);
+
 /// The grants that charges which were taken in rest on.
 #[derive(Debug, Default)]
-pub(super) struct CheckedGrants(BTreeMap<GrantId, (PublicKey, Signature)>);
+pub(super) struct CheckedGrants(BTreeMap<GrantId, Signed>);
 
 impl CheckedGrants {
     /// What [`check_grant`] says; the signature is not checked again where it is bit for bit one
-    /// that was, under the key that the group's parent still has.
+    /// that was, under the keys that the group's parent and deputy still have.
     pub(super) fn check(&self, state: &State, grant: &SignedGrant) -> Result<(), Invalid> {
         let known = self.0.get(&grant.body.id());
         match known.is_some_and(|known| Some(*known) == signed(state, grant)) {
@@ -40,10 +43,10 @@ impl CheckedGrants {
     }
 }
 
-/// The key that a grant has to be signed with, and the signature it bears.
-fn signed(state: &State, grant: &SignedGrant) -> Option<(PublicKey, Signature)> {
-    let key = parent_key(state, grant.body.group)?;
-    Some((key, grant.signature))
+fn signed(state: &State, grant: &SignedGrant) -> Option<Signed> {
+    let group = grant.body.group;
+    let parent = parent_key(state, group)?;
+    Some((parent, deputy_key(state, group), grant.signature))
 }
 
 #[cfg(test)]
@@ -81,6 +84,8 @@ mod tests {
         };
         let group = GroupAccount {
             parent: NodeId(1),
+            deputy: None,
+            deputies: 0,
             last_group_block: Hash::ZERO,
             energy: EnergyWh(0),
             amount: MinorUnits(0),
@@ -91,6 +96,7 @@ mod tests {
         };
         let charger = ChargerAccount {
             group: GroupId(1),
+            former: Vec::new(),
             energy: EnergyWh(0),
             amount: MinorUnits(0),
             charges: 0,

@@ -3,12 +3,14 @@
 //! Used like [`crate::node`]: give every input to `handle`, then drain `poll`.
 
 mod bills;
+mod changes;
 mod disk;
 mod enrol;
 mod grants;
 mod group_blocks;
 mod intake;
 mod links;
+mod neighbours;
 mod promises;
 mod reclaim;
 mod registry;
@@ -26,6 +28,7 @@ use protocol::message::{
 };
 use protocol::{GroupId, Hash, IdTag, KeyPair, NodeId, PublicKey, UnixMillis};
 
+use crate::block::Record;
 use crate::evidence::Offence;
 use crate::frame::Frame;
 use crate::history::History;
@@ -36,6 +39,7 @@ pub use disk::{stored_blocks, stored_genesis, stored_proofs};
 pub use enrol::{JoinRefusal, Token};
 use grants::CheckedGrants;
 use links::Links;
+use neighbours::Addresses;
 use registry::Registry;
 pub use registry::{Charger, OutletEntry};
 use relay::Relay;
@@ -284,6 +288,7 @@ pub struct Provider {
     preview: State,
     tariff: FlatTariff,
     registry: Registry,
+    addresses: Addresses,
     relay: Relay,
     grants: CheckedGrants,
     rounds: Rounds,
@@ -347,6 +352,14 @@ impl Provider {
                 let response = self.register_supply_point(node, &asked);
                 self.reply(link, call, response);
             }
+            Request::NameDeputy(asked) => {
+                let response = self.name_deputy(node, asked);
+                self.reply(link, call, response);
+            }
+            Request::ExchangeMeter(asked) => {
+                let response = self.exchange_meter(node, asked);
+                self.reply(link, call, response);
+            }
             Request::Authorize(asked) => self.relay_authorize(link, call, asked),
             Request::GetBlocks(asked) => {
                 self.effect(Effect::SendBlocks {
@@ -376,7 +389,13 @@ impl Provider {
                 });
                 self.reply(link, call, Some(Response::GetProof(GetProofAck {})));
             }
-            Request::CheckAuth(_) | Request::ChargeInfo(_) => self.reply(link, call, None),
+            Request::GetNeighbours(asked) => {
+                let response = self.near(now, node, asked);
+                self.reply(link, call, response);
+            }
+            Request::CheckAuth(_) | Request::ChargeInfo(_) | Request::OfferEvidence(_) => {
+                self.reply(link, call, None)
+            }
         }
     }
 
@@ -404,6 +423,7 @@ impl Provider {
             Frame::ProfileAck(ack) => self.profile_ack(node, &ack),
             Frame::GroupBlock(sealed) => self.group_block(now, node, sealed),
             Frame::Ballot(ballot) => self.ballot(ballot),
+            Frame::Picked(words) => self.record(Record::Resume(words)),
             // These travel towards nodes only; from one they mean nothing.
             Frame::Receipt(_)
             | Frame::Refused { .. }

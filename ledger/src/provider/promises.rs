@@ -59,6 +59,21 @@ impl Provider {
         account.is_some_and(|account| seq <= account.last_seq)
     }
 
+    /// Whether a charge like this was promised and is not taken in yet, or may have been: this
+    /// provider has not heard enough since it started.
+    pub(super) fn is_promised(&self, is_it: impl Fn(&SignedProfile) -> bool) -> bool {
+        let mut promises = self.reports.promises.values().flat_map(Shown::profiles);
+        !self.reports.go_on() || promises.any(is_it)
+    }
+
+    /// Whether a charge with a lower number of this node is still to come: promised, put off or on
+    /// its way once more, as this provider was started when it had been sent.
+    pub(super) fn waits(&self, node: NodeId, seq: u32) -> bool {
+        let account = self.preview.nodes.get(&node);
+        let last = account.map_or(0, |account| account.last_seq);
+        !self.reports.is_new() && seq > last.saturating_add(1)
+    }
+
     /// Takes in what was promised, as far as all that it takes is known by now.
     pub(super) fn redeem(&mut self, now: UnixMillis) {
         if !self.reports.go_on() {
@@ -124,7 +139,11 @@ impl Provider {
         if self.reports.is_overridden() {
             return true;
         }
-        let due = self.missing().find(|(_, _, promised)| *promised <= round);
+        // The round before the first charge is the last one for the enrolments it rests on.
+        let is_first = self.state.groups.is_empty();
+        let mut missing = self.missing();
+        let due = missing.find(|(_, _, promised)| is_first || *promised <= round);
+        drop(missing);
         let Some((node, seq, round)) = due else {
             return true;
         };

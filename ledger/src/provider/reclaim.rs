@@ -14,6 +14,9 @@ use super::{Event, LinkId, Provider, disk};
 /// After how long a charge that was put off is asked for again.
 const PUT_OFF_MS: u64 = 5_000;
 
+/// Charges that the operator is told of once each; of more it is told nothing.
+const MAX_TOLD: usize = 10_000;
+
 /// How far above the highest known number a node may claim one that it was given and that is lost.
 const MAX_AHEAD: u32 = 1_000;
 
@@ -138,7 +141,7 @@ impl Provider {
         let (node, seq) = key;
         let at = now.plus_ms(PUT_OFF_MS);
         self.reports.put_off.entry(node).or_insert(at);
-        if self.reports.told_of.insert(key) {
+        if self.reports.told_of.len() < MAX_TOLD && self.reports.told_of.insert(key) {
             self.notify(Event::ProfilePutOff { node, seq, reason });
         }
     }
@@ -192,7 +195,7 @@ impl Provider {
             if parent != node || !is_home {
                 return Some(Reclaimed::NotYet);
             }
-            let ungrouped = IdTag::parse(&format!("UNGROUPED/{node}")).ok()?;
+            let ungrouped = IdTag::ungrouped(node);
             let group_id = asked.group_id.clone().unwrap_or(ungrouped);
             if !self.rename(&group_id, group, parent) {
                 return Some(Reclaimed::Refused);
@@ -277,7 +280,12 @@ impl Provider {
         // Otherwise there is nothing to find.
         let are_lost = self.preview.supply_points.len() > self.registry.count_of_outlets();
         let mut in_chain = self.preview.supply_points.keys().copied();
-        let found = asked.supply_point.filter(is_it);
+        // Its node says which it is, whatever meter it has by now.
+        let is_claimed = |outlet: &SupplyPointId| {
+            let account = self.preview.supply_points.get(outlet);
+            account.is_some_and(|a| a.node == node) && self.registry.outlet(*outlet).is_none()
+        };
+        let found = asked.supply_point.filter(is_claimed);
         let found = found.or_else(|| in_chain.find(|outlet| are_lost && is_it(outlet)));
         match found {
             Some(outlet) => Some((outlet, true)),

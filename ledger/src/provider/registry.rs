@@ -133,6 +133,10 @@ impl Registry {
         self.nodes.get(key)
     }
 
+    pub(super) fn key(&self, node: NodeId) -> Option<PublicKey> {
+        self.keys.get(&node).copied()
+    }
+
     /// Whether `node` may become the parent of a group.
     pub(super) fn may_claim(&self, node: NodeId, group_id: &IdTag) -> bool {
         let entry = self.keys.get(&node).and_then(|key| self.nodes.get(key));
@@ -206,6 +210,11 @@ impl Registry {
 
     pub(super) fn count_of_outlets(&self) -> usize {
         self.supply_points.len()
+    }
+
+    pub(super) fn remove_charger(&mut self, entry: &Charger) {
+        self.pseudonyms.remove(&entry.charger);
+        self.chargers.remove(&entry.id_tag);
     }
 
     pub(super) fn put_charger(&mut self, entry: Charger) {

@@ -6,7 +6,7 @@ use protocol::message::{
     Authorize, AuthorizeAck, CheckAuth, Register, RegisterAck, RegisterInfo, Registration, Request,
     Response, Status,
 };
-use protocol::{ChargerId, NodeId, SignedGrant, UnixMillis};
+use protocol::{ChargerId, IdTag, NodeId, SignedGrant, UnixMillis};
 
 use super::{Effect, LinkId, Provider};
 use crate::apply::check_grant;
@@ -50,17 +50,24 @@ impl Provider {
         asked: Register,
     ) {
         if let Some(known) = self.registry.charger_of(&asked.id_tag).cloned() {
-            // A second group cannot take a charger that has one.
-            let fits = asked.group_id.as_ref().is_none_or(|g| *g == known.group_id);
-            let registration = fits.then(|| self.registration(node, &known));
-            self.reply_register(now, link, call, Status::Invalid, registration);
-            return;
+            let is_at_home = asked.is_home && known.home == node;
+            let fits = match &asked.group_id {
+                Some(group_id) => *group_id == known.group_id,
+                None => !is_at_home || known.group_id.is_ungrouped(node),
+            };
+            if fits || !is_at_home {
+                // Only its home takes a charger to another group.
+                let registration = fits.then(|| self.registration(node, &known));
+                self.reply_register(now, link, call, Status::Invalid, registration);
+                return;
+            }
         }
         if !self.reports.go_on() {
             self.reply_register(now, link, call, Status::Pending, None);
             return;
         }
-        if self.register_again(now, (link, call), node, &asked) {
+        let is_known = self.registry.charger_of(&asked.id_tag).is_some();
+        if !is_known && self.register_again(now, (link, call), node, &asked) {
             return;
         }
         let Some(group_id) = asked.group_id.clone() else {
@@ -70,16 +77,17 @@ impl Provider {
         match self.registry.parent(&group_id) {
             Some(parent) if parent == node => {
                 let group = self.registry.group_entry(&group_id).cloned();
-                let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+                let registration = group.map(|group| self.put_into(node, asked.id_tag, &group));
                 self.reply_register(now, link, call, Status::Accepted, registration);
             }
-            Some(parent) => {
+            Some(_) => {
+                let asked_group = group_id.clone();
                 let request = Request::CheckAuth(CheckAuth {
                     id_tag: asked.id_tag.clone(),
                     group_id,
                 });
                 let what = What::Register(node, asked);
-                if !self.ask(parent, request, link, call, what) {
+                if !self.ask_for_group(&asked_group, request, link, call, what) {
                     self.reply_register(now, link, call, Status::Pending, None);
                 }
             }
@@ -89,7 +97,7 @@ impl Provider {
             }
             None => {
                 let group = self.claim(node, &group_id, asked.group);
-                let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+                let registration = group.map(|group| self.put_into(node, asked.id_tag, &group));
                 self.reply_unknown(now, link, call, registration);
             }
         }
@@ -105,12 +113,10 @@ impl Provider {
         node: NodeId,
         asked: Register,
     ) {
-        let registration = match asked.is_home {
-            true => self
-                .ungrouped(node, asked.group)
-                .map(|group| self.add_charger(node, asked.id_tag, &group)),
-            false => None,
-        };
+        let registration = asked.is_home.then(|| {
+            let group = self.ungrouped(node, asked.group);
+            self.put_into(node, asked.id_tag, &group)
+        });
         self.reply_unknown(now, link, call, registration);
     }
 
@@ -162,9 +168,11 @@ impl Provider {
         let status = match self.registry.parent(&asked.group_id).filter(|_| is_known) {
             None if !self.reports.go_on() || self.lacks_names() => Status::Pending,
             None => Status::Invalid,
-            Some(parent) => {
+            Some(_) => {
                 let what = What::Authorize(asked.charger);
-                if self.ask(parent, Request::Authorize(asked), link, call, what) {
+                let group_id = asked.group_id.clone();
+                let request = Request::Authorize(asked);
+                if self.ask_for_group(&group_id, request, link, call, what) {
                     return;
                 }
                 Status::Pending
@@ -184,6 +192,23 @@ impl Provider {
     /// Sends the parent of a group what became final; its answer is of no consequence.
     pub(super) fn tell(&mut self, node: NodeId, request: Request) {
         self.ask(node, request, 0, 0, What::Nothing);
+    }
+
+    /// Calls the parent of a group, or its deputy where the parent is away; `false` where both are.
+    fn ask_for_group(
+        &mut self,
+        group_id: &IdTag,
+        request: Request,
+        link: LinkId,
+        call: u64,
+        what: What,
+    ) -> bool {
+        let group = self.registry.group_entry(group_id);
+        let account = group.and_then(|entry| self.preview.groups.get(&entry.group));
+        let speaks = account.map(|account| [Some(account.parent), account.deputy]);
+        let mut speaks = speaks.into_iter().flatten().flatten();
+        let there = speaks.find(|node| self.links.of(*node).is_some());
+        there.is_some_and(|node| self.ask(node, request, link, call, what))
     }
 
     /// Calls `parent`; `false` where it is away.
@@ -280,7 +305,8 @@ impl Provider {
         status: Status,
     ) {
         // Another node may have registered the charger while the parent was asked.
-        let is_free = self.registry.charger_of(&asked.id_tag).is_none();
+        let is_free =
+            self.registry.charger_of(&asked.id_tag).is_none() || self.may_move(node, &asked.id_tag);
         let group = asked
             .group_id
             .as_ref()
@@ -288,7 +314,7 @@ impl Provider {
         let group = group
             .cloned()
             .filter(|_| is_free && status == Status::Accepted);
-        let registration = group.map(|group| self.add_charger(node, asked.id_tag, &group));
+        let registration = group.map(|group| self.put_into(node, asked.id_tag, &group));
         let otherwise = match status {
             Status::Accepted => Status::Invalid,
             refused => refused,

@@ -1,6 +1,6 @@
 //! A store that is older than the chain: takes the blocks that nodes give back.
 
-use protocol::UnixMillis;
+use protocol::{ChargerId, GroupId, UnixMillis};
 
 use super::registry::{GroupEntry, NodeEntry};
 use super::rounds::has_content;
@@ -97,10 +97,33 @@ impl Provider {
                     self.registry.remove_outlet(*supply_point);
                 }
             }
+            Record::MoveCharger { charger, group } => self.learn_move(*charger, *group),
             Record::Tariff { .. }
             | Record::RegisterCharger { .. }
             | Record::Grant(_)
-            | Record::Evidence(_) => {}
+            | Record::Evidence(_)
+            | Record::Deputy(_)
+            | Record::MeterExchange(_)
+            | Record::Resume(_) => {}
+        }
+    }
+
+    /// A charger moved after the backup was made. Where its new group's name is lost, it registers
+    /// again.
+    fn learn_move(&mut self, charger: ChargerId, group: GroupId) {
+        let Some(mut known) = self.registry.charger(charger).cloned() else {
+            return;
+        };
+        match self.registry.group_id(group).cloned() {
+            Some(group_id) => {
+                (known.group_id, known.group) = (group_id, group);
+                self.persist(disk::charger(&known));
+                self.registry.put_charger(known);
+            }
+            None => {
+                self.persist(disk::forget_charger(&known));
+                self.registry.remove_charger(&known);
+            }
         }
     }
 

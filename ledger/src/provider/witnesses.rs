@@ -55,6 +55,8 @@ mod tests {
     fn groups(count: u32) -> Accounts<GroupId, GroupAccount> {
         let account = GroupAccount {
             parent: NodeId(1),
+            deputy: None,
+            deputies: 0,
             last_group_block: Hash::ZERO,
             energy: EnergyWh(0),
             amount: MinorUnits(0),

@@ -19,7 +19,7 @@ use redb::{
 pub use engine::{Engine, EngineThread, Stopped, Surroundings};
 
 /// The version of what the store holds. A newer one is refused, an older one migrated.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Pages redb keeps in memory. Its default of 1 GiB would fill a gateway box.
 const CACHE_BYTES: usize = 4 << 20;
@@ -84,6 +84,17 @@ pub enum StoreError {
          install that version or restore an older state directory"
     )]
     Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// Written by a version of this program whose entries mean something else.
+    #[error(
+        "{path} was written by an earlier version (format {found}, this program reads {FORMAT}) and \
+         cannot be read; keep it, and begin with a new state directory"
+    )]
+    Older {
         /// The file.
         path: PathBuf,
         /// Its format.
@@ -197,6 +208,10 @@ impl Store {
         match self.get::<u32>(META, FORMAT_KEY)? {
             None => self.commit(&[Write::put(META, FORMAT_KEY, &FORMAT)]),
             Some(found) if found > FORMAT => Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+            }),
+            Some(found) if found < FORMAT => Err(StoreError::Older {
                 path: path.to_owned(),
                 found,
             }),
@@ -476,6 +491,19 @@ mod tests {
         drop(store);
         let refused = Store::open(&path).expect_err("it is newer");
         assert!(matches!(refused, StoreError::Newer { found, .. } if found == FORMAT + 1));
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_version_is_refused() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("store.redb");
+        let store = Store::open(&path).expect("opens");
+        store
+            .commit(&[Write::put(META, FORMAT_KEY, &(FORMAT - 1))])
+            .expect("commits");
+        drop(store);
+        let refused = Store::open(&path).expect_err("it is newer");
+        assert!(matches!(refused, StoreError::Older { found, .. } if found == FORMAT - 1));
     }
 
     #[test]

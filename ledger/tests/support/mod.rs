@@ -8,6 +8,7 @@
 )]
 
 mod faults;
+mod neighbours;
 mod scene;
 mod wires;
 
@@ -19,6 +20,7 @@ use ledger::node::{self, Decision, MeasuredCharge, Node, NodeConfig};
 use ledger::provider::{self, LinkId, Provider, stored_blocks};
 use ledger::store::{Machine, Step, Store, Write};
 use ledger::tariff::FlatTariff;
+pub use neighbours::address;
 use protocol::message::{Request, Response};
 use protocol::{Genesis, Hash, IdTag, KeyPair, UnixMillis, UnixSeconds};
 pub use scene::*;
@@ -70,6 +72,8 @@ type SpoilAnswer = Box<dyn Fn(&mut Response)>;
 pub enum Message {
     ToProvider(provider::Input),
     ToNode(node::Input),
+    /// Between two gateways, over no link of the provider's.
+    FromNeighbour(node::Input),
 }
 
 pub struct Network {
@@ -85,6 +89,7 @@ pub struct Network {
     spoil: Option<SpoilFrame>,
     spoil_answers: Option<SpoilAnswer>,
     pub faults: faults::Faults,
+    pub direct: neighbours::Direct,
     queue: VecDeque<(usize, LinkId, Message)>,
     next_link: LinkId,
     next_call: u64,
@@ -129,6 +134,7 @@ impl Network {
             spoil: None,
             spoil_answers: None,
             faults: faults::Faults::default(),
+            direct: neighbours::Direct::default(),
             queue: VecDeque::new(),
             next_link: 1,
             next_call: 1,
@@ -277,6 +283,10 @@ impl Network {
             let Some((index, link, message)) = self.queue.pop_front() else {
                 return;
             };
+            if let Message::FromNeighbour(input) = message {
+                self.node_gets(index, input);
+                continue;
+            }
             if self.gateways[index].link != Some(link) && !is_join(&message) {
                 continue;
             }
@@ -286,7 +296,9 @@ impl Network {
             }
             match message {
                 Message::ToProvider(input) => self.provider_gets(input),
-                Message::ToNode(input) => self.node_gets(index, input),
+                Message::ToNode(input) | Message::FromNeighbour(input) => {
+                    self.node_gets(index, input);
+                }
             }
         }
         panic!("messages go round and round");

@@ -138,6 +138,13 @@ impl Network {
         }
     }
 
+    /// What an outlet's meter shows now.
+    pub fn set_register(&mut self, name: &str, outlet: &str, register: u64) {
+        let index = self.index(name);
+        let registers = &mut self.gateways[index].registers;
+        registers.insert(outlet.to_owned(), register);
+    }
+
     /// Presents an idTag and runs until it is decided.
     pub fn present(&mut self, name: &str, id_tag: &str) -> node::Decision {
         let question = 77;

@@ -51,7 +51,10 @@ impl Network {
                 link,
                 call,
                 request,
-            } => self.send_to_node(link, node::Input::Asked { call, request }),
+            } => {
+                self.direct.relayed.push(request.action());
+                self.send_to_node(link, node::Input::Asked { call, request });
+            }
             Effect::Send { link, frame } => self.send_frame(link, *frame),
             Effect::SendBlocks { link, from, count } => {
                 let mut blocks = Vec::new();
@@ -189,6 +192,7 @@ impl Network {
             Effect::SendBlocks { from, count } => self.give_blocks(index, from, count),
             Effect::WakeAt(at) => wake(&mut gateway.process.alarm, at),
             Effect::Notify(event) => gateway.events.push(event),
+            Effect::Neighbour(to) => self.neighbour_effect(index, to),
             Effect::Send(_) | Effect::Reply { .. } => {}
         }
     }

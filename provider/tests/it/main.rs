@@ -3,6 +3,7 @@
 mod bill;
 mod evidence;
 mod links;
+mod neighbours;
 mod node;
 mod parent;
 mod site;

@@ -1,14 +1,15 @@
-//! A second opinion on blocks: the rules of `docs/chain.md` written down once more, apart from
+//! A second opinion on blocks: the rules of `docs/protocol.md` written down once more, apart from
 //! `ledger::apply`, so that a rule which is missing there is missed here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::block::{Block, GroupBlock, Record, VERSION};
 use ledger::merkle;
+use ledger::resume::Resume;
 use ledger::{ChargeLine, State};
 use protocol::{
-    ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, NodeId, PublicKey, SignedProfile,
-    SupplyPointId, TariffId, UnixSeconds,
+    ChargerId, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, NodeId, PublicKey, Signed,
+    SignedDeputy, SignedMeterExchange, SignedProfile, SupplyPointId, TariffId, UnixSeconds,
 };
 
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ struct Group {
     since: u64,
     voted: u64,
     last_ballot: UnixSeconds,
+    // Who else signs grants, and how many words there were about that.
+    deputy: (Option<NodeId>, u32),
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +45,10 @@ pub(super) struct Books {
     nodes: BTreeMap<NodeId, Node>,
     groups: BTreeMap<GroupId, Group>,
     outlets: BTreeMap<SupplyPointId, (NodeId, EnergyWh)>,
-    chargers: BTreeMap<ChargerId, GroupId>,
+    exchanges: BTreeMap<SupplyPointId, u32>,
+    // The groups that each charger has been in, the present one last. No run has so many moves that
+    // the first is forgotten.
+    chargers: BTreeMap<ChargerId, Vec<GroupId>>,
     grants: BTreeMap<GrantId, Grant>,
     tariff: TariffId,
     profiles: BTreeMap<(NodeId, u32), Hash>,
@@ -69,6 +75,7 @@ impl Books {
             nodes: BTreeMap::new(),
             groups: BTreeMap::new(),
             outlets: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
             chargers: BTreeMap::new(),
             grants: BTreeMap::new(),
             tariff: TariffId(0),
@@ -107,6 +114,12 @@ impl Books {
     fn parent_key(&self, group: GroupId) -> Option<PublicKey> {
         let parent = self.groups.get(&group)?.parent;
         Some(self.nodes.get(&parent)?.key)
+    }
+
+    fn speaks_for(&self, group: GroupId) -> Vec<PublicKey> {
+        let deputy = self.groups.get(&group).and_then(|account| account.deputy.0);
+        let deputy = deputy.and_then(|deputy| self.key_of(deputy));
+        self.parent_key(group).into_iter().chain(deputy).collect()
     }
 
     /// The books after `block`.
@@ -192,6 +205,7 @@ impl Books {
                     since: self.height(),
                     voted: 0,
                     last_ballot: self.time(),
+                    deputy: (None, 0),
                 };
                 let before = self.groups.insert(*group, account);
                 ensure(before.is_none(), "a group joins once")
@@ -204,22 +218,84 @@ impl Books {
             }
             Record::RegisterCharger { charger, group } => {
                 ensure(self.groups.contains_key(group), "the group exists")?;
-                let before = self.chargers.insert(*charger, *group);
+                let before = self.chargers.insert(*charger, vec![*group]);
                 ensure(before.is_none(), "a charger joins once")
             }
             Record::Grant(grant) => {
                 let body = &grant.body;
-                let is_member = self.chargers.get(&body.charger) == Some(&body.group);
+                let member = self.chargers.get(&body.charger);
+                let is_member = member.is_some_and(|groups| groups.contains(&body.group));
                 ensure(is_member, "a grant is for a charger of its group")?;
-                let key = self.parent_key(body.group);
-                let is_signed = key.is_some_and(|key| grant.verify(&key, &self.chain_id).is_ok());
-                ensure(is_signed, "a grant is its parent's")?;
+                let mut keys = self.speaks_for(body.group).into_iter();
+                let is_signed = keys.any(|key| grant.verify(&key, &self.chain_id).is_ok());
+                ensure(is_signed, "a grant is its parent's or deputy's")?;
                 self.grants.insert(body.id(), body.clone());
                 Ok(())
             }
             // Judged by whom it convicts: see `check_convictions`.
             Record::Evidence(_) => Ok(()),
+            Record::MoveCharger { charger, group } => {
+                ensure(self.groups.contains_key(group), "the group exists")?;
+                let account = self.chargers.get_mut(charger).ok_or("the charger exists")?;
+                let is_other = account.last() != Some(group);
+                account.push(*group);
+                ensure(is_other, "a charger moves to another group")
+            }
+            Record::Deputy(deputy) => self.deputy(deputy),
+            Record::MeterExchange(exchange) => self.meter_exchange(exchange),
+            Record::Resume(words) => self.resume(words),
         }
+    }
+
+    fn deputy(&mut self, deputy: &SignedDeputy) -> Verdict {
+        let body = &deputy.body;
+        let key = self.parent_key(body.group).ok_or("the group exists")?;
+        let is_signed = deputy.verify(&key, &self.chain_id).is_ok();
+        ensure(is_signed, "a deputy is its parent's choice")?;
+        let is_there = body.node.is_none_or(|node| self.nodes.contains_key(&node));
+        ensure(is_there, "a deputy is a node")?;
+        let account = self.groups.get_mut(&body.group);
+        let account = account.ok_or("the group exists")?;
+        ensure(body.number == account.deputy.1 + 1, "deputies are numbered")?;
+        account.deputy = (body.node, body.number);
+        Ok(())
+    }
+
+    fn resume(&self, words: &[Signed<Resume>]) -> Verdict {
+        let mut said = BTreeSet::new();
+        for word in words {
+            let body = &word.body;
+            let voter = self.groups.get(&body.voter).ok_or("the voter exists")?;
+            ensure(voter.since <= self.final_height, "the voter counts")?;
+            let key = self.parent_key(body.voter).ok_or("the voter exists")?;
+            ensure(
+                word.verify(&key, &self.chain_id).is_ok(),
+                "a word is its voter's",
+            )?;
+            let is_here = self.header_at(body.height) == Some(body.header);
+            ensure(is_here, "voters pick a header of this chain")?;
+            ensure(said.insert(body.voter), "a voter has one word")?;
+        }
+        let voters = self.groups.values();
+        let voters = voters.filter(|group| group.since <= self.final_height);
+        ensure(
+            said.len() > voters.count() / 2,
+            "most voters pick the header",
+        )
+    }
+
+    fn meter_exchange(&mut self, exchange: &SignedMeterExchange) -> Verdict {
+        let body = &exchange.body;
+        let outlet = self.outlets.get_mut(&body.supply_point);
+        let (node, register) = outlet.ok_or("the outlet exists")?;
+        let key = self.nodes.get(node).ok_or("the node exists")?.key;
+        let is_signed = exchange.verify(&key, &self.chain_id).is_ok();
+        ensure(is_signed, "a meter exchange is its node's word")?;
+        ensure(body.last_register >= *register, "registers only rise")?;
+        *register = body.first_register;
+        let count = self.exchanges.entry(body.supply_point).or_default();
+        *count += 1;
+        ensure(body.number == *count, "meter exchanges are numbered")
     }
 
     fn check_group_blocks(&mut self, block: &Block) -> Verdict {
@@ -270,8 +346,8 @@ impl Books {
         ensure(is_signed, "its node signed it")?;
         let hash = line.profile.hash();
         (node.last_seq, node.last_profile) = (body.seq, hash);
-        let is_member = self.chargers.get(&body.charger) == Some(&body.payer);
-        ensure(is_member, "the charger is of the paying group")?;
+        let is_known = self.chargers.contains_key(&body.charger);
+        ensure(is_known, "the charger exists")?;
         let outlet = self.outlets.get_mut(&body.supply_point);
         let (of, register) = outlet.ok_or("the outlet exists")?;
         ensure(*of == body.node, "the outlet is the node's")?;
@@ -280,6 +356,7 @@ impl Books {
         let grant = self.grants.get(&body.grant).ok_or("a grant is there")?;
         let limit = grant.energy_limit_wh;
         let is_covered = grant.charger == body.charger
+            && grant.group == body.payer
             && grant.covers(body.start)
             && (limit == 0 || body.energy_wh <= limit);
         ensure(is_covered, "a grant covers it")?;

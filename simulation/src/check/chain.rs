@@ -30,7 +30,11 @@ impl Checks {
     }
 
     fn extends(&mut self, index: usize, height: u64, tip: Hash) -> bool {
-        let watched = &self.watched[index];
+        let watched = &mut self.watched[index];
+        if watched.may_begin_anew && height < watched.height {
+            (watched.height, watched.tip) = (0, None);
+            watched.may_begin_anew = false;
+        }
         let is_shorter = height < watched.height;
         let is_other = height == watched.height && watched.tip.is_some_and(|was| was != tip);
         if is_shorter || is_other {
@@ -162,7 +166,7 @@ impl Checks {
             let is_explained = match (first == hash, first_confirmed == hash) {
                 (true, true) => true,
                 (false, true) => self.provider_lies,
-                (_, false) => self.provider_lies && self.voters_lie,
+                (_, false) => self.provider_lies && (self.voters_lie || self.has_resumed),
             };
             if !is_explained {
                 let words = format!(

@@ -4,6 +4,7 @@
 //! says what is still due once everything has healed; [`at_the_end`] adds everything up.
 
 mod books;
+mod branches;
 mod chain;
 mod ending;
 mod outbox;
@@ -21,6 +22,8 @@ use crate::faults::Fault;
 use crate::lies::GatewayLie;
 use crate::scenario::{Scenario, provider_key, site_key};
 use books::Books;
+use branches::Branches;
+pub(crate) use branches::look_at_branches;
 pub(crate) use ending::{at_the_end, unmet, waits_for_the_gone};
 
 /// A broken promise.
@@ -47,6 +50,8 @@ struct Watched {
     // It was shown an invalid block of the provider's.
     must_be_stopped: bool,
     final_height: u64,
+    // It was handed words of voters: it may give its chain up, once.
+    may_begin_anew: bool,
 }
 
 /// See the head of this file.
@@ -69,6 +74,9 @@ pub(crate) struct Checks {
     finals: BTreeMap<u64, Hash>,
     confirmed: BTreeMap<u64, Hash>,
     watched: Vec<Watched>,
+    // Voters have picked one of two stories: what was final in the other is not any more.
+    has_resumed: bool,
+    pub(crate) branches: Branches,
 }
 
 impl Checks {
@@ -101,6 +109,8 @@ impl Checks {
             finals: BTreeMap::new(),
             confirmed: BTreeMap::new(),
             watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
+            has_resumed: false,
+            branches: Branches::default(),
         }
     }
 
@@ -164,6 +174,17 @@ impl Checks {
                 self.accused(index, "two headers for a height");
                 self.check_evidence(evidence.as_deref());
             }
+            Event::EvidenceShown { evidence, .. } => {
+                self.watched[index].must_be_stopped = true;
+                self.accused(index, "what a neighbour showed");
+                self.check_evidence(Some(evidence));
+            }
+            Event::FalseEvidence { from, .. } | Event::ForeignHeader { from }
+                if self.honest.contains_key(from) =>
+            {
+                let words = format!("gateway {index} refuses what an honest neighbour showed");
+                self.violated("no honest party is convicted", &words);
+            }
             Event::FalseBill => self.accused(index, "a false bill"),
             Event::Restored { provider, here } if !self.provider_lies => {
                 let words = format!(
@@ -177,6 +198,13 @@ impl Checks {
             }
             _ => {}
         }
+    }
+
+    /// A gateway is handed what voters picked.
+    pub(crate) fn gateway_resumes(&mut self, index: usize) {
+        self.has_resumed = true;
+        self.watched[index].may_begin_anew = true;
+        self.watched[index].must_be_stopped = false;
     }
 
     fn accused(&mut self, index: usize, of: &str) {

@@ -4,10 +4,13 @@
 //! false body is sealed like a true one, state root and all, and only a second opinion finds it.
 
 use ledger::block::{Ballot, Body, Record};
-use ledger::evidence::{Evidence, ForgedProfile, Sealed};
+use ledger::evidence::{Evidence, ForgedProfile, Sealed, TwoBallots, TwoProfiles};
 use ledger::seal::seal;
 use ledger::{Block, ChargeLine, GroupBlock, Header, State};
-use protocol::{GroupId, Hash, KeyPair, NodeId, Signed, SignedProfile, UnixSeconds};
+use protocol::{
+    Deputy, EnergyWh, GroupId, Hash, KeyPair, MeterExchange, NodeId, Signed, SignedProfile,
+    UnixSeconds,
+};
 
 use crate::scenario::provider_key;
 
@@ -24,6 +27,11 @@ pub(crate) enum BlockLie {
     OldBallot,
     ForgedGrant,
     FalseEvidence,
+    AccusedNode,
+    AccusedVoter,
+    ForgedDeputy,
+    ForgedExchange,
+    ExchangeAgain,
     SecondEnrolment,
     GroupTotal,
     GroupSignature,
@@ -38,7 +46,7 @@ pub(crate) enum BlockLie {
 }
 
 /// All of them, with the names they are counted under.
-pub(crate) const BLOCK_LIES: [(BlockLie, &str); 21] = [
+pub(crate) const BLOCK_LIES: [(BlockLie, &str); 26] = [
     (BlockLie::Tenfold, "lie: a block alters a charge"),
     (BlockLie::Twice, "lie: a block bills a charge again"),
     (
@@ -57,6 +65,20 @@ pub(crate) const BLOCK_LIES: [(BlockLie, &str); 21] = [
     (
         BlockLie::FalseEvidence,
         "lie: a block accuses an honest parent",
+    ),
+    (BlockLie::AccusedNode, "lie: a block accuses an honest node"),
+    (
+        BlockLie::AccusedVoter,
+        "lie: a block accuses an honest voter",
+    ),
+    (BlockLie::ForgedDeputy, "lie: a block forges a deputy"),
+    (
+        BlockLie::ForgedExchange,
+        "lie: a block forges a meter exchange",
+    ),
+    (
+        BlockLie::ExchangeAgain,
+        "lie: a block repeats a meter exchange",
     ),
     (BlockLie::SecondEnrolment, "lie: a block enrols a key twice"),
     (BlockLie::GroupTotal, "lie: a block alters a group's total"),
@@ -97,14 +119,15 @@ pub(super) fn forge(lie: BlockLie, honest: &Block, before: &Before<'_>) -> Optio
     let is_body = alter_body(lie, &mut body, before, &chain_id)?;
     let header = &honest.header.body;
     if is_body {
-        let moment = (header.round, header.time);
-        let sealed = seal(
-            before.state,
-            body.clone(),
-            moment.0,
-            moment.1,
-            &provider_key(),
-        );
+        let (mut state, mut time) = (before.state.clone(), header.time);
+        if lie == BlockLie::TimeBack {
+            time = UnixSeconds(state.time.0.saturating_sub(60));
+            state.time = UnixSeconds(0);
+        }
+        let sealed = seal(&state, body.clone(), header.round, time, &provider_key());
+        if lie == BlockLie::TimeBack {
+            return sealed.ok().map(|(block, _)| block);
+        }
         if let Ok((block, _)) = sealed {
             return (block.body != honest.body).then_some(block);
         }
@@ -185,6 +208,50 @@ fn alter_body(
             let evidence = false_evidence(body)?;
             body.records.push(Record::Evidence(evidence));
         }
+        BlockLie::AccusedNode => {
+            let profile = body.charges.first()?.profile.clone();
+            let evidence = Evidence::TwoProfiles(Box::new(TwoProfiles {
+                first: profile.clone(),
+                second: profile,
+            }));
+            body.records.push(Record::Evidence(evidence));
+        }
+        BlockLie::AccusedVoter => {
+            let ballot = body.ballots.first()?.clone();
+            let evidence = Evidence::TwoBallots(Box::new(TwoBallots {
+                lower: ballot.clone(),
+                higher: ballot,
+                fork: None,
+            }));
+            body.records.push(Record::Evidence(evidence));
+        }
+        BlockLie::ForgedDeputy => {
+            let (group, account) = before.state.groups.iter().next()?;
+            let deputy = Deputy {
+                group: *group,
+                number: account.deputies + 1,
+                node: Some(account.parent),
+            };
+            let deputy = Signed::new(deputy, &stranger(), chain_id);
+            body.records.push(Record::Deputy(deputy));
+        }
+        BlockLie::ForgedExchange => {
+            let (supply_point, account) = before.state.supply_points.iter().next()?;
+            let exchange = MeterExchange {
+                supply_point: *supply_point,
+                number: account.exchanges + 1,
+                last_register: account.register,
+                meter: Hash::ZERO,
+                first_register: EnergyWh(0),
+            };
+            let exchange = Signed::new(exchange, &stranger(), chain_id);
+            body.records.push(Record::MeterExchange(exchange));
+        }
+        BlockLie::ExchangeAgain => {
+            let records = before.blocks.iter().flat_map(|b| &b.body.records);
+            let mut exchanges = records.filter(|r| matches!(r, Record::MeterExchange(_)));
+            body.records.push(exchanges.next()?.clone());
+        }
         BlockLie::SecondEnrolment => {
             let (node, account) = before.state.nodes.last_key_value()?;
             let node = NodeId(node.0 + 50);
@@ -205,11 +272,10 @@ fn alter_body(
         BlockLie::SecondOfRound => {
             (!body.charges.is_empty() || !body.records.is_empty()).then_some(())?;
         }
-        BlockLie::StateRoot
-        | BlockLie::LogRoot
-        | BlockLie::BodyRoot
-        | BlockLie::Previous
-        | BlockLie::TimeBack => return Some(false),
+        BlockLie::StateRoot | BlockLie::LogRoot | BlockLie::BodyRoot | BlockLie::Previous => {
+            return Some(false);
+        }
+        BlockLie::TimeBack => {}
     }
     Some(lie != BlockLie::SecondOfRound)
 }
@@ -252,7 +318,7 @@ fn false_evidence(body: &Body) -> Option<Evidence> {
         group_block: group_block.clone(),
         forged: Sealed {
             profile: profile.clone(),
-            before: protocol::EnergyWh(0),
+            before: EnergyWh(0),
             index: 0,
             path: Vec::new(),
         },
@@ -265,7 +331,6 @@ fn alter_header(lie: BlockLie, header: &mut Header, before: &State) {
         BlockLie::LogRoot => header.log_root.0[0] ^= 1,
         BlockLie::BodyRoot => header.body_root.0[0] ^= 1,
         BlockLie::Previous => header.previous.0[0] ^= 1,
-        BlockLie::TimeBack => header.time = UnixSeconds(before.time.0.saturating_sub(60)),
         BlockLie::SecondOfRound => header.round = before.round,
         _ => {}
     }

@@ -7,6 +7,7 @@ mod ballot;
 mod block;
 mod gateway;
 mod group_block;
+mod neighbour;
 mod profile;
 mod provider;
 
@@ -35,6 +36,17 @@ pub(crate) enum GatewayLie {
 pub(crate) enum ProviderLie {
     Block(BlockLie, &'static str),
     Conduct(Conduct, &'static str),
+}
+
+/// The names of all lies that stand in tables.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let profiles = profile::PROFILE_LIES.iter().map(|(_, name)| *name);
+    let group_blocks = group_block::GROUP_BLOCK_LIES.iter().map(|(_, name)| *name);
+    let ballots = ballot::BALLOT_LIES.iter().map(|(_, name)| *name);
+    let blocks = block::BLOCK_LIES.iter().map(|(_, name)| *name);
+    let conducts = provider::CONDUCTS.iter().map(|(_, name)| *name);
+    let of_gateways = profiles.chain(group_blocks).chain(ballots);
+    of_gateways.chain(blocks).chain(conducts)
 }
 
 pub(crate) fn draw_gateway_lie(random: &mut Random) -> GatewayLie {

@@ -136,6 +136,7 @@ impl World {
         } else if conduct == Conduct::Split {
             self.liar.is_split = false;
             self.move_camp();
+            self.plan_event(self.now + 20_000, Event::Agree);
         }
     }
 

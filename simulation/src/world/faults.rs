@@ -24,12 +24,16 @@ impl World {
             Fault::CrashAt(Who::Gateway(index), doom) => {
                 self.gateways[index].process.doom = Some(doom);
             }
-            Fault::LinkBreak(index) => self.break_link_of(index),
+            Fault::LinkBreak(index) => {
+                self.break_link_of(index);
+                self.interrupt(index);
+            }
             Fault::Partition(cut, lasts) => {
                 self.tally.count("partition");
                 for index in cut {
                     self.weather.cut(index, now + lasts);
                     self.break_link_of(index);
+                    self.interrupt(index);
                 }
             }
             Fault::SlowLink(index, most, lasts) => {
@@ -40,6 +44,9 @@ impl World {
             Fault::ClockStep(who, off) => {
                 self.tally.count("clock set wrong");
                 *self.skew_of(who) = off;
+                if let Who::Gateway(index) = who {
+                    self.checks.branches.interrupt(index);
+                }
                 if matches!(who, Who::Provider(_)) {
                     self.ahead_ms = self.ahead_ms.max(off.unsigned_abs());
                 }
@@ -59,6 +66,12 @@ impl World {
                 self.crash_gateway(index);
             }
         }
+    }
+
+    /// The links of a gateway with others break, too.
+    fn interrupt(&mut self, index: usize) {
+        self.part(index);
+        self.checks.branches.interrupt(index);
     }
 
     fn break_link_of(&mut self, index: usize) {
@@ -86,6 +99,9 @@ impl World {
             branch.process.slow_ms = 0;
             let skew = &mut branch.process.skew_ms;
             *skew = (*skew).clamp(-HEALED_SKEW_MS, HEALED_SKEW_MS);
+        }
+        for index in 0..self.gateways.len() {
+            self.checks.branches.interrupt(index);
         }
         for gateway in &mut self.gateways {
             gateway.process.doom = None;

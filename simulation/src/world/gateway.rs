@@ -82,6 +82,7 @@ impl World {
                 let alarm = Event::Alarm(Who::Gateway(index), process.life);
                 self.queue.push(moment, alarm);
             }
+            Effect::Neighbour(wanted) => self.neighbour_effect(index, wanted),
             Effect::SendBlocks { from, count } => {
                 let mut frames = Vec::new();
                 let store = &self.gateways[index].process.store;
@@ -150,6 +151,12 @@ impl World {
 
     fn count_finding(&mut self, event: &NodeEvent) {
         let found = match event {
+            NodeEvent::TwoHeaders {
+                neighbour: Some(_), ..
+            } => "found: two headers, by neighbours",
+            NodeEvent::EvidenceShown { .. } => "found: evidence, shown by neighbours",
+            NodeEvent::FalseEvidence { .. } => "refused: a neighbour's false evidence",
+            NodeEvent::ForeignHeader { .. } => "refused: a neighbour's foreign header",
             NodeEvent::InvalidBlock { .. } => "found: an invalid block",
             NodeEvent::BrokenReceipt { .. } => "found: a broken receipt",
             NodeEvent::TwoHeaders { .. } => "found: two headers for a height",
@@ -173,6 +180,8 @@ impl World {
         if let Some(link) = link {
             self.break_link(link);
         }
+        self.part(index);
+        self.checks.branches.interrupt(index);
         self.people_lose(index);
         let later = self.now + self.random.between(200, 15_000);
         self.queue.push(later, Event::Start(Who::Gateway(index)));
@@ -190,6 +199,11 @@ fn event_name(event: &NodeEvent) -> String {
         NodeEvent::Convicted { node, offence } => format!("node {node} is convicted: {offence}"),
         NodeEvent::BrokenReceipt { height, .. } => format!("block {height} breaks a receipt"),
         NodeEvent::TwoHeaders { height, .. } => format!("two headers for block {height}"),
+        NodeEvent::EvidenceShown { height, .. } => {
+            format!("a neighbour's evidence about block {height}")
+        }
+        NodeEvent::FalseEvidence { reason, .. } => format!("false evidence: {reason}"),
+        NodeEvent::ForeignHeader { .. } => "a foreign header".to_owned(),
         NodeEvent::Billed(info) => format!("a bill of {} lines", info.lines.len()),
         other => format!("{other:?}").chars().take(40).collect(),
     }

@@ -1,11 +1,14 @@
 //! The world of one run: processes, wires, people, and the one loop that moves time.
 
+mod changes;
 mod faults;
 mod gateway;
 mod known;
 mod links;
+mod neighbours;
 mod people;
 mod provider;
+mod resume;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +17,9 @@ use ledger::node::{self, Node};
 use ledger::provider::{self as rules, LinkId, Provider};
 use ledger::store::Store;
 use protocol::message::{Request, Response};
-use protocol::{Hash, KeyPair};
+use protocol::{Hash, KeyPair, PublicKey};
 
+use crate::changes::Change;
 use crate::check::Checks;
 use crate::faults::Fault;
 use crate::lies::{GatewayMemory, ProviderMemory};
@@ -27,6 +31,7 @@ use crate::tally::Tally;
 use crate::trace::Trace;
 use known::Known;
 use links::Link;
+use neighbours::Nearness;
 pub(crate) use people::{People, Phase, charge_id};
 use weather::Weather;
 
@@ -34,6 +39,8 @@ use weather::Weather;
 const LIVELOCK: u64 = 200_000;
 /// How often each process gets a tick, ms.
 const TICK_MS: u64 = 1_000;
+/// How often it is looked who is on which branch, ms.
+const BRANCHES_MS: u64 = 1_000;
 
 /// A process of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,8 +78,20 @@ pub(crate) enum Event {
     CallLost(usize, u64),
     /// A provider's call was not answered in time.
     AskLost(usize, u64),
+    /// What a gateway says arrives at another one, over a link between the two.
+    Between(u64, usize, Box<node::Said>),
+    /// A gateway learns by itself that a call to another one came to nothing.
+    ByItself(usize, PublicKey, Box<node::Said>),
+    /// A gateway's call to another one was not answered in time.
+    NeighbourCallLost(u64),
+    /// An end of a link between gateways is told that it is gone.
+    Parted(u64, usize),
+    /// Looks who is on which branch.
+    Branches,
     /// Something breaks.
     Fault(Fault),
+    /// Somebody changes something.
+    Change(Change),
     /// Everything that broke is whole again.
     Heal,
     /// A lying provider does something by itself.
@@ -81,6 +100,10 @@ pub(crate) enum Event {
     PlugIn(usize),
     /// The charge ends.
     PlugOut(usize),
+    /// The owners of stopped gateways agree on a header.
+    Agree,
+    /// They hand over what they picked.
+    Resume,
     /// Looks whether all that is due has come about.
     Look,
 }
@@ -128,6 +151,7 @@ pub(crate) struct World {
     pub(crate) trace: Trace,
     pub(crate) liar: ProviderMemory,
     pub(crate) random: Random,
+    pub(crate) near: Nearness,
     pub(crate) known: Known,
     // The provider's store as it was when it was backed up last.
     backup: Option<Store>,
@@ -163,6 +187,7 @@ impl World {
             trace,
             liar: ProviderMemory::new(&scenario, seed),
             random: Random::new(seed, 1),
+            near: Nearness::new(seed),
             known: Known::default(),
             backup: None,
             weather: Weather::default(),
@@ -192,7 +217,14 @@ impl World {
             self.queue
                 .push(planned.at, Event::Fault(planned.fault.clone()));
         }
+        for planned in &self.scenario.changes {
+            self.queue
+                .push(planned.at, Event::Change(planned.change.clone()));
+        }
         self.plan_lies();
+        if self.scenario.provider_lie.is_some() {
+            self.queue.push(BRANCHES_MS, Event::Branches);
+        }
         self.queue.push(self.scenario.heals_at, Event::Heal);
     }
 
@@ -245,11 +277,22 @@ impl World {
             Event::ProviderTold(link) => self.provider_told(link),
             Event::CallLost(gateway, call) => self.call_lost(gateway, call),
             Event::AskLost(branch, call) => self.ask_lost(branch, call),
+            Event::Between(link, to, said) => self.arrives_between(link, to, *said),
+            Event::ByItself(gateway, from, said) => self.hears(gateway, from, *said),
+            Event::NeighbourCallLost(call) => self.neighbour_call_lost(call),
+            Event::Parted(link, end) => self.parted(link, end),
+            Event::Branches => {
+                crate::check::look_at_branches(self);
+                self.queue.push(self.now + BRANCHES_MS, Event::Branches);
+            }
             Event::Fault(fault) => self.strike(fault),
+            Event::Change(change) => self.change(change),
             Event::Heal => self.heal(),
             Event::Lie => self.lie_now(),
             Event::PlugIn(charge) => self.plug_in(charge),
             Event::PlugOut(charge) => self.plug_out(charge),
+            Event::Agree => self.agree(),
+            Event::Resume => self.resume(),
             Event::Look => self.look(),
         }
     }
@@ -392,5 +435,6 @@ impl World {
         self.queue.push(self.now, Event::Tick(who, life));
         self.queue.push(self.now, Event::Connect(index));
         self.read_running(index);
+        self.tell_of_exchanges(index);
     }
 }

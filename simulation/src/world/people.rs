@@ -58,6 +58,15 @@ pub(crate) struct People {
     registers: BTreeMap<(usize, usize), u64>,
     // Who is at an outlet.
     at_outlet: BTreeMap<(usize, usize), usize>,
+    // Meters that were exchanged, and their gateways have not confirmed it.
+    swapped: BTreeMap<(usize, usize), Swapped>,
+}
+
+/// An exchanged meter's registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Swapped {
+    pub(super) last: u64,
+    pub(super) first: u64,
 }
 
 /// The name a gateway gives a charge.
@@ -80,7 +89,28 @@ impl People {
             charges: scenario.charges.iter().map(charging).collect(),
             registers: BTreeMap::new(),
             at_outlet: BTreeMap::new(),
+            swapped: BTreeMap::new(),
         }
+    }
+
+    /// Puts a new meter in where nobody charges; `false` where somebody does, or somebody else is
+    /// at it. Nobody charges there until the gateway knows.
+    pub(super) fn swap_meter(&mut self, place: (usize, usize), step: u64) -> bool {
+        if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
+            return false;
+        }
+        let register = self.registers.entry(place).or_insert(100_000);
+        let (last, first) = (*register, (*register / step + 1) * step);
+        *register = first;
+        self.swapped.insert(place, Swapped { last, first });
+        true
+    }
+
+    /// The exchanges at a site that its gateway has not confirmed, by outlet.
+    pub(super) fn swapped_at(&self, site: usize) -> Vec<(usize, Swapped)> {
+        let all = self.swapped.range((site, 0)..=(site, usize::MAX));
+        all.map(|((_, outlet), swapped)| (*outlet, *swapped))
+            .collect()
     }
 
     fn place(&self, charge: usize) -> (usize, usize) {
@@ -107,7 +137,7 @@ impl World {
         let place = (planned.site, planned.outlet);
         let phase = self.people.charges[charge].phase;
         let is_free = match self.people.at_outlet.get(&place) {
-            None => true,
+            None => !self.people.swapped.contains_key(&place),
             Some(other) => *other == charge,
         };
         if !is_free || !self.gateways[planned.site].process.is_up() {
@@ -163,6 +193,9 @@ impl World {
             Done::Begun(charge) => self.begun(index, charge),
             Done::Saved(charge) => {
                 self.people.charges[charge].phase = Phase::Saved;
+            }
+            Done::Exchanged(outlet) => {
+                self.people.swapped.remove(&(index, outlet));
             }
         }
     }

@@ -67,7 +67,14 @@ impl World {
                 link,
                 call,
                 response,
-            } => self.send_reply(link, call, response),
+            } => {
+                let gateway = self.wire(link).map(|wire| wire.gateway);
+                let response = match gateway {
+                    Some(gateway) => self.lied_names(gateway, response),
+                    None => response,
+                };
+                self.send_reply(link, call, response);
+            }
             Effect::Ask {
                 link,
                 call,

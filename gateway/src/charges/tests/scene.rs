@@ -113,6 +113,7 @@ impl Scene {
             clock: clock.clone(),
             authorizer: authorizer.clone(),
             uplink,
+            neighbours: crate::neighbours::queue().0,
             receipts: crate::receipts::queue().0,
             evidence: evidence.expect("the store is whole"),
         };

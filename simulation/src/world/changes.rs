@@ -1,0 +1,61 @@
+//! People change something.
+
+use ledger::node;
+use protocol::EnergyWh;
+
+use super::{Item, Who, World};
+use crate::changes::{Change, Edit};
+use crate::process::Done;
+
+/// Where the register of a new meter may begin: far from that of the old one, so that charges by the
+/// two are told apart.
+const NEW_METER: u64 = 10_000_000;
+
+impl World {
+    pub(super) fn change(&mut self, change: Change) {
+        match change {
+            Change::Configure(name, edits) => {
+                self.tally.count(name);
+                for Edit { site, what } in edits {
+                    self.scenario.sites[site].edit(&what);
+                    self.note(Who::Gateway(site), || {
+                        format!("is configured anew: {what:?}")
+                    });
+                    if self.gateways[site].process.is_up() {
+                        self.crash_gateway(site);
+                    }
+                }
+            }
+            Change::ExchangeMeter(site, outlet) => self.exchange_meter(site, outlet),
+        }
+    }
+
+    /// Somebody takes the meter of a free outlet out, puts a new one in, and tells the gateway.
+    fn exchange_meter(&mut self, site: usize, outlet: usize) {
+        if !self.gateways[site].has_left && self.people.swap_meter((site, outlet), NEW_METER) {
+            self.tally.count("meter exchanged");
+            self.tell_of_exchanges(site);
+        }
+    }
+
+    /// Tells a gateway of the exchanges that it has not confirmed.
+    pub(super) fn tell_of_exchanges(&mut self, site: usize) {
+        for (outlet, swapped) in self.people.swapped_at(site) {
+            let name = self.scenario.sites[site].config.outlets[outlet]
+                .name
+                .clone();
+            let input = node::Input::ExchangeMeter {
+                meter: format!("meter of {name} that begins at {}", swapped.first),
+                outlet: name,
+                last_register: EnergyWh(swapped.last),
+                first_register: EnergyWh(swapped.first),
+            };
+            let item = Item {
+                input: Some(input),
+                writes: Vec::new(),
+                done: Some(Done::Exchanged(outlet)),
+            };
+            self.post_gateway(site, item);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask fuzz`: every decoder of bytes from outside, driven by libFuzzer.
+//!
+//! Its short form in `cargo xtask test` is the fuzz crate's own test, which needs neither the
+//! fuzzer nor a second build of everything.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use crate::command::run as run_command;
+use crate::tools::Tool;
+use crate::workspace::Workspace;
+
+const CARGO_FUZZ: Tool = Tool {
+    name: "cargo-fuzz",
+    version: "0.13.2",
+};
+
+/// The program of `fuzz` that drives all targets.
+const PROGRAM: &str = "decoders";
+
+/// How much is tried.
+#[derive(clap::Args)]
+pub(crate) struct Settings {
+    /// How long each target runs, in seconds
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    seconds: u32,
+    /// The targets; all without (they are the folders of fuzz/corpus)
+    targets: Vec<String>,
+}
+
+/// Builds with coverage instrumentation and runs the targets one after the other; stops at the
+/// first that fails.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    let known = targets(&workspace.path("fuzz/corpus"))?;
+    let wanted = match settings.targets.as_slice() {
+        [] => &known,
+        named => named,
+    };
+    for target in wanted {
+        ensure!(
+            known.contains(target),
+            "no target {target:?}; there are {}",
+            known.join(", ")
+        );
+    }
+    let cargo_fuzz = CARGO_FUZZ.program(&workspace)?;
+    for target in wanted {
+        println!("\n== {target}, {} s ==", settings.seconds);
+        fuzz(&workspace, &cargo_fuzz, target, settings.seconds)?;
+    }
+    Ok(())
+}
+
+fn targets(corpora: &Path) -> anyhow::Result<Vec<String>> {
+    let folders =
+        fs::read_dir(corpora).with_context(|| format!("cannot read {}", corpora.display()))?;
+    let mut names = folders
+        .map(|folder| Ok(folder?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn fuzz(
+    workspace: &Workspace,
+    cargo_fuzz: &Path,
+    target: &str,
+    seconds: u32,
+) -> anyhow::Result<()> {
+    // What is found goes on in the next run; what is committed stays as it is.
+    let grown = workspace.target("fuzz/corpus").join(target);
+    let failing = workspace.target("fuzz/failing").join(target);
+    for folder in [&grown, &failing] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    let mut command = build_and_run(workspace, cargo_fuzz);
+    command
+        .env("CHARGE_FUZZ_TARGET", target)
+        .arg(&grown)
+        .arg(workspace.path("fuzz/corpus").join(target))
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", failing.display()))
+        // An input that takes ten seconds stops a link; one that takes a gigabyte stops a box.
+        .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]);
+    run_command(&mut command).with_context(|| {
+        format!(
+            "the input is in {}; `cargo run --package fuzz -- replay {target} FILE` repeats it",
+            failing.display()
+        )
+    })
+}
+
+/// `cargo fuzz run` without the sanitizers, which need a nightly compiler; coverage does not.
+fn build_and_run(workspace: &Workspace, cargo_fuzz: &Path) -> Command {
+    let mut command = workspace.command(cargo_fuzz);
+    command
+        .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
+        .arg("--target-dir")
+        .arg(workspace.target("fuzz"))
+        .arg(PROGRAM)
+        // A backtrace with names is worth more here than link-time optimisation.
+        .env("CARGO_PROFILE_RELEASE_LTO", "false")
+        .env("CARGO_PROFILE_RELEASE_STRIP", "false");
+    command
+}
