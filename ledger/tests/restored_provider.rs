@@ -6,8 +6,8 @@ mod support;
 use ledger::Node;
 use ledger::frame::{Frame, Promised, Witnessed};
 use ledger::node::Stage;
-use ledger::provider::{Event, Input, JoinRefusal};
-use ledger::store::Store;
+use ledger::provider::{Effect, Event, Input, JoinRefusal};
+use ledger::store::{Machine, Step, Store};
 use protocol::message::{Register, Report, Request, Response, Status};
 use protocol::{
     Hash, HexBytes, KeyPair, NodeId, Receipt, Signed, SignedGrant, SignedProfile, canonical,
@@ -475,6 +475,38 @@ fn join(net: &mut Network, report: Report) {
         token: None,
         report,
     });
+}
+
+#[test]
+fn a_guest_is_told_nothing_of_the_node_whose_number_it_says_it_has() {
+    let mut net = three();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(3);
+    let header = net.blocks().last().expect("sealed").header.clone();
+    let number = net.node("household").id().expect("enrolled");
+    net.crash_provider();
+    net.start_provider();
+    let machine = net.provider.machine.as_mut().expect("it runs");
+    let join = Input::Join {
+        link: 1_000,
+        key: KeyPair::from_seed(&[99; 32]).public(),
+        token: None,
+        report: Report {
+            node: Some(number),
+            keeps_blocks: true,
+            newest: Some(HexBytes(canonical(&header))),
+        },
+    };
+    machine.handle(net.now, join);
+    let steps: Vec<_> = std::iter::from_fn(|| machine.poll()).collect();
+    let joined = steps.iter().find_map(|step| match step {
+        Step::Effect(Effect::Joined { result, .. }) => result.as_ref().ok(),
+        _ => None,
+    });
+    assert_eq!(joined.expect("it may tell").last_seq, 0);
+    net.run_rounds(1);
+    assert!(goes_on(&net));
+    net.assert_settled();
 }
 
 #[test]

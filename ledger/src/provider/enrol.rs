@@ -117,9 +117,10 @@ impl Provider {
         let result = admitted.map(|admitted| match admitted {
             Admitted::As(node) => {
                 self.put_on_link(link, node);
-                self.welcome(now, node)
+                self.welcome(now, node, self.last_of(node))
             }
-            Admitted::Guest(node) => self.welcome(now, node),
+            // Its number may be somebody else's, as far as is known here.
+            Admitted::Guest(node) => self.welcome(now, node, (0, Hash::ZERO)),
         });
         let node = result.as_ref().ok().map(|ack| ack.node);
         self.effect(Effect::Joined { link, result });
@@ -246,8 +247,12 @@ impl Provider {
         }
     }
 
-    fn welcome(&self, now: UnixMillis, node: NodeId) -> JoinAck {
-        let (last_seq, last_profile) = self.last_of(node);
+    fn welcome(
+        &self,
+        now: UnixMillis,
+        node: NodeId,
+        (last_seq, last_profile): (u32, Hash),
+    ) -> JoinAck {
         JoinAck {
             node,
             current_time: now,
