@@ -48,6 +48,8 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         );
     }
     let cargo_fuzz = CARGO_FUZZ.program(&workspace)?;
+    // First and by itself, so that an error of the compiler is not taken for a finding.
+    run_command(&mut cargo_fuzz_command(&workspace, &cargo_fuzz, "build"))?;
     for target in wanted {
         println!("\n== {target}, {} s ==", settings.seconds);
         fuzz(&workspace, &cargo_fuzz, target, settings.seconds)?;
@@ -78,7 +80,7 @@ fn fuzz(
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let mut command = build_and_run(workspace, cargo_fuzz);
+    let mut command = cargo_fuzz_command(workspace, cargo_fuzz, "run");
     command
         .env("CHARGE_FUZZ_TARGET", target)
         .arg(&grown)
@@ -96,11 +98,12 @@ fn fuzz(
     })
 }
 
-/// `cargo fuzz run` without the sanitizers, which need a nightly compiler; coverage does not.
-fn build_and_run(workspace: &Workspace, cargo_fuzz: &Path) -> Command {
+/// `cargo fuzz build` or `run` without the sanitizers, which need a nightly compiler; coverage does
+/// not.
+fn cargo_fuzz_command(workspace: &Workspace, cargo_fuzz: &Path, what: &str) -> Command {
     let mut command = workspace.command(cargo_fuzz);
     command
-        .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
+        .args([what, "--fuzz-dir", "fuzz", "--sanitizer", "none"])
         .arg("--target-dir")
         .arg(workspace.target("fuzz"))
         .arg(PROGRAM)
