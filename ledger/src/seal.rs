@@ -29,7 +29,14 @@ pub(crate) fn seal_checked(
     key: &KeyPair,
 ) -> Result<(Block, State), Invalid> {
     let sealed = make(state, body, moment, key, Signatures::Checked)?;
-    debug_assert!(apply(state, &sealed.0).as_ref() == Ok(&sealed.1));
+    if cfg!(debug_assertions) {
+        let applied = apply(state, &sealed.0);
+        let reason = applied.as_ref().err();
+        debug_assert!(
+            applied.as_ref() == Ok(&sealed.1),
+            "sealed what is invalid: {reason:?}"
+        );
+    }
     Ok(sealed)
 }
 

@@ -42,6 +42,17 @@ pub(crate) enum What {
     Deputy(IdTag, usize),
 }
 
+impl Change {
+    /// Whether a charger pays with another group afterwards.
+    pub(crate) fn moves_chargers(&self) -> bool {
+        let Self::Configure(_, edits) = self else {
+            return false;
+        };
+        let mut edits = edits.iter();
+        edits.any(|edit| matches!(edit.what, What::Group(..)))
+    }
+}
+
 impl Site {
     pub(crate) fn edit(&mut self, what: &What) {
         let config = &mut self.config;

@@ -106,11 +106,17 @@ impl Scenario {
         let heals_at = round_ms * random.between(5, 7);
         let charges = charges(&mut random, &sites, round_ms, heals_at);
         let mut faults = faults::plan(&mut random, sites.len(), heals_at);
-        let changes = changes::plan(&mut random, &sites, heals_at);
+        let mut changes = changes::plan(&mut random, &sites, heals_at);
         if provider_lie.is_none() {
             // By chance of its own, so that what else a seed stands for stays as it was.
             let mut chance = Random::new(seed, 3);
-            faults.extend(faults::plan_restores(&mut chance, heals_at));
+            let restores = faults::plan_restores(&mut chance, heals_at);
+            if !restores.is_empty() {
+                // What charged in a group that both registry and charger have left by then is for
+                // the operator to bill.
+                changes.retain(|planned| !planned.change.moves_chargers());
+            }
+            faults.extend(restores);
         }
         Self {
             tariff: FlatTariff::new("EUR", "0.40", "0.30").expect("a tariff"),

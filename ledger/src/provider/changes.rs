@@ -51,7 +51,7 @@ impl Provider {
             let grant = received.grant.body.id();
             !self.state.grants.contains_key(&grant)
         });
-        if !waits {
+        if !waits && !self.is_promised(|profile| profile.body.payer == group) {
             self.record(Record::Deputy(asked.deputy));
         }
         let number = self.preview.groups.get(&group)?.deputies;
@@ -75,7 +75,8 @@ impl Provider {
         let (number, is_new) = (body.number, account.exchanges < body.number);
         let waiting = self.rounds.of_node(node);
         let waits = waiting.filter(|received| received.profile.body.supply_point == supply_point);
-        let waits = waits.count() > 0;
+        let waits = waits.count() > 0
+            || self.is_promised(|profile| profile.body.supply_point == supply_point);
         if !waits && is_new {
             self.record(Record::MeterExchange(asked.exchange));
             let exchanges = self.preview.supply_points.get(&supply_point)?.exchanges;

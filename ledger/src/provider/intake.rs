@@ -55,7 +55,7 @@ impl Provider {
         }
         match self.check_submission(node, &submission) {
             Ok(()) => self.take_in(now, submission),
-            Err(reason) if self.may_be_lost(&submission.profile.body) => {
+            Err(reason) if self.may_be_lost(&submission.profile.body) || self.waits(node, seq) => {
                 self.put_off(now, (node, seq), reason);
             }
             Err(reason) => self.refuse(node, seq, &reason),

@@ -59,6 +59,20 @@ impl Provider {
         account.is_some_and(|account| seq <= account.last_seq)
     }
 
+    /// Whether a charge like this was promised and is not taken in yet, or may have been: this
+    /// provider has not heard enough since it started.
+    pub(super) fn is_promised(&self, is_it: impl Fn(&SignedProfile) -> bool) -> bool {
+        let mut promises = self.reports.promises.values().flat_map(Shown::profiles);
+        !self.reports.go_on() || promises.any(is_it)
+    }
+
+    /// Whether a charge with a lower number of this node was promised or put off, and is not taken in
+    /// yet.
+    pub(super) fn waits(&self, node: NodeId, seq: u32) -> bool {
+        let mut earlier = self.reports.promises.range((node, 0)..(node, seq));
+        earlier.next().is_some() || self.reports.put_off.contains_key(&node)
+    }
+
     /// Takes in what was promised, as far as all that it takes is known by now.
     pub(super) fn redeem(&mut self, now: UnixMillis) {
         if !self.reports.go_on() {
@@ -124,7 +138,11 @@ impl Provider {
         if self.reports.is_overridden() {
             return true;
         }
-        let due = self.missing().find(|(_, _, promised)| *promised <= round);
+        // The round before the first charge is the last one for the enrolments it rests on.
+        let is_first = self.state.groups.is_empty();
+        let mut missing = self.missing();
+        let due = missing.find(|(_, _, promised)| is_first || *promised <= round);
+        drop(missing);
         let Some((node, seq, round)) = due else {
             return true;
         };

@@ -485,12 +485,12 @@ impl Chain {
     }
 
     /// A voter's word that it goes on with the header at `height`.
-    pub(crate) fn word(&self, voter: u8, height: u64, voted_height: u64) -> Signed<Resume> {
+    pub(crate) fn word(&self, voter: u8, height: u64, followed_height: u64) -> Signed<Resume> {
         let word = Resume {
             voter: GroupId(voter.into()),
             height,
             header: self.header(height).hash(),
-            voted_height,
+            followed_height,
         };
         Signed::new(word, &node(voter), &self.genesis.chain_id())
     }

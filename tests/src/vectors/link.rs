@@ -103,7 +103,7 @@ fn cases(chain: &Chain) -> Vec<(&'static str, Frame)> {
         ),
         (
             "The words of three voters, with which a node goes on",
-            Frame::Resume([1, 2, 3].map(|voter| chain.word(voter, 13, 11)).to_vec()),
+            Frame::Picked([1, 2, 3].map(|voter| chain.word(voter, 13, 11)).to_vec()),
         ),
     ]
 }

@@ -300,7 +300,7 @@ fn of_resume(body: &Resume) -> Json {
         ("voter", body.voter.0.into()),
         ("height", body.height.into()),
         ("header", raw(&body.header.0)),
-        ("voted_height", body.voted_height.into()),
+        ("followed_height", body.followed_height.into()),
     ];
     described(
         "A word on which of two stories to go on with, signed by node 1 as the parent of group 1, \
