@@ -3,7 +3,9 @@
 //! Its short form in `cargo xtask test` is the fuzz crate's own test, which needs neither the
 //! fuzzer nor a second build of everything.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
@@ -73,8 +75,12 @@ fn fuzz(
     target: &str,
     seconds: u32,
 ) -> anyhow::Result<()> {
-    // What is found goes on in the next run; what is committed stays as it is.
-    let grown = workspace.target("fuzz/corpus").join(target);
+    let committed = workspace.path("fuzz/corpus").join(target);
+    // What is found goes on in the next run, as long as the same is committed: what was signed for
+    // another version of the small chain would be taken for a forgery.
+    let version = fingerprint(&committed)?;
+    let grown = workspace.target("fuzz/corpus");
+    let grown = grown.join(format!("{target}-{version:016x}"));
     let failing = workspace.target("fuzz/failing").join(target);
     for folder in [&grown, &failing] {
         fs::create_dir_all(folder)
@@ -84,7 +90,7 @@ fn fuzz(
     command
         .env("CHARGE_FUZZ_TARGET", target)
         .arg(&grown)
-        .arg(workspace.path("fuzz/corpus").join(target))
+        .arg(committed)
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", failing.display()))
@@ -96,6 +102,19 @@ fn fuzz(
             failing.display()
         )
     })
+}
+
+/// The same for the same files.
+fn fingerprint(folder: &Path) -> anyhow::Result<u64> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.insert(path, bytes);
+    }
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// `cargo fuzz build` or `run` without the sanitizers, which need a nightly compiler; coverage does
@@ -111,4 +130,26 @@ fn cargo_fuzz_command(workspace: &Workspace, cargo_fuzz: &Path, what: &str) -> C
         .env("CARGO_PROFILE_RELEASE_LTO", "false")
         .env("CARGO_PROFILE_RELEASE_STRIP", "false");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_corpus_has_another_fingerprint() -> anyhow::Result<()> {
+        let folder = std::env::temp_dir().join(format!("fingerprint-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let after = |name: &str, bytes: &[u8]| {
+            fs::write(folder.join(name), bytes)?;
+            fingerprint(&folder)
+        };
+        let (one, two, same) = (after("a", b"1")?, after("b", b"")?, after("b", b"")?);
+        let changed = after("a", b"2")?;
+        fs::remove_dir_all(&folder)?;
+        assert_eq!(two, same);
+        assert_ne!(one, two);
+        assert_ne!(two, changed);
+        Ok(())
+    }
 }
