@@ -101,15 +101,18 @@ impl Site {
         };
         let up = Input::LinkUp { genesis, ack };
         engine.input(up).expect("it runs");
-        Self {
+        let site = Self {
             key,
             address: NodeAddress::parse(&format!("ws://{address}")).expect("an address"),
             engine,
             _thread: thread,
-        }
+        };
+        // It knows its chain before anybody calls it.
+        site.counts().await;
+        site
     }
 
-    /// The provider names `neighbours` to it; done when it has taken that in, and its chain before.
+    /// The provider names `neighbours` to it; done when it has taken that in.
     async fn is_told(&self, enrolment: SignedEnrolment, neighbours: Vec<Neighbour>) {
         let ack = GetNeighboursAck {
             neighbours,
