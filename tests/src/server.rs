@@ -303,6 +303,20 @@ impl Server {
         answer["token"].as_str().map(str::to_owned)
     }
 
+    /// The provider's operator has it go on though too few gateways have told what they know.
+    ///
+    /// # Panics
+    /// Where it does not answer.
+    #[track_caller]
+    pub fn seal_without_reports(&self) {
+        until("the operator's word", || {
+            let (base, token) = self.operator()?;
+            let url = format!("{base}/seal-without-reports");
+            let (status, _) = http::post(&url, Some(&token), &json!({}))?;
+            (status == 200).then_some(())
+        });
+    }
+
     /// Waits until a group's bill has that many charges and all are final.
     ///
     /// # Panics

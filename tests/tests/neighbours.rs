@@ -90,6 +90,9 @@ fn a_provider_that_leads_two_lives_is_caught_by_gateways_that_compare_heads() {
     fleet.reconfigure(&first, &there);
     fleet.start();
     provider.start();
+    // Neither hears more than half of the voters, and both go on all the same.
+    provider.seal_without_reports();
+    second.seal_without_reports();
 
     for gateway in [&household, &fleet] {
         let reason = until("the end of building on it", || stopped(gateway));
