@@ -130,7 +130,7 @@ impl Reports {
     /// do come first: a newcomer would get the one of somebody that this provider has lost.
     pub(super) fn takes_newcomers(&self, now: UnixMillis) -> bool {
         let is_time = self.newcomers_from.is_some_and(|from| now >= from);
-        self.go_on() && (self.is_new || is_time)
+        self.go_on() && (self.is_new || self.is_overridden || is_time)
     }
 
     pub(super) fn is_new(&self) -> bool {
