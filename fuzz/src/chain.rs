@@ -9,6 +9,7 @@ use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record}
 use ledger::evidence::Evidence;
 use ledger::merkle;
 use ledger::receipt_file::{FinalityProof, ReceiptFile, Sources, issue};
+use ledger::resume::Resume;
 use ledger::seal::seal;
 use ledger::state::State;
 use ledger::tariff::FlatTariff;
@@ -55,6 +56,14 @@ impl Chain {
 }
 
 impl Chain {
+    /// The voters' words on block 3.
+    pub(crate) fn picked(&self) -> &Vec<Signed<Resume>> {
+        let [_, _, _, Record::Resume(words), ..] = self.blocks[3].body.records.as_slice() else {
+            unreachable!("block 4 holds them");
+        };
+        words
+    }
+
     /// A parent's word on its deputy, a node's on a meter.
     pub(crate) fn words(&self) -> (SignedDeputy, SignedMeterExchange) {
         let [
@@ -226,7 +235,19 @@ impl Growing {
         records
     }
 
-    /// What may change after an enrolment, all of member 3.
+    /// Two of three voters go on with the newest block, after the provider told another story.
+    fn words(&self) -> Vec<Signed<Resume>> {
+        let word = |n: u8| Resume {
+            voter: GroupId(n.into()),
+            height: self.state().height,
+            header: self.state().tip,
+            followed_height: self.state().height,
+        };
+        let sign = |n| Signed::new(word(n), &key(n), &self.chain_id());
+        [1, 2].map(sign).into()
+    }
+
+    /// What may change after an enrolment: all of member 3, and whom the voters follow.
     fn changes(&self) -> Vec<Record> {
         let deputy = Deputy {
             group: GroupId(3),
@@ -247,6 +268,7 @@ impl Growing {
             },
             Record::Deputy(Signed::new(deputy, &key(3), &self.chain_id())),
             Record::MeterExchange(Signed::new(exchange, &key(3), &self.chain_id())),
+            Record::Resume(self.words()),
         ]
     }
 

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use borsh::BorshSerialize;
 use ledger::block::Record;
 use ledger::frame::{SealedGroup, SealedProfile};
-use ledger::node::{NodeConfig, Outlet};
+use ledger::node::{NodeConfig, Outlet, Pick};
 use ledger::provider::{Charger, OutletEntry, Token};
 use ledger::store::{Store, StoreError, Table, Write};
 use ledger::tariff::FlatTariff;
 use ledger::{Node, Provider};
 use protocol::{
-    ChargerId, EnergyWh, GroupId, Hash, IdTag, NodeId, PublicKey, Salt, SignedGrant, SupplyPointId,
-    UnixSeconds,
+    ChargerId, EnergyWh, Enrolment, GroupId, Hash, IdTag, Neighbour, NodeAddress, NodeId,
+    PublicKey, Salt, Signed, SignedEnrolment, SignedGrant, SupplyPointId, UnixSeconds,
 };
 
 use crate::chain::{Chain, chain, key};
@@ -88,6 +88,16 @@ fn of_node(chain: &Chain) -> Vec<Write> {
         put("node", *b"genesis", &chain.genesis),
         put("node", *b"id", &NodeId(1)),
         put("node", *b"last_profile", &(3_u32, Hash::of(b"profile"))),
+        put("node", *b"enrolment", &enrolment(chain)),
+        put("node", *b"unconfirmed", &true),
+        put("node", *b"pick", &pick(chain)),
+        put("node", *b"resumed", chain.picked()),
+        put(
+            "numbers",
+            9_u32.to_be_bytes(),
+            &(NodeId(9), (1_u32, Hash::of(b"profile"))),
+        ),
+        put("neighbours", neighbour().key.0, &neighbour()),
         put("groups", *b"FLEET", &(tag("FLEET"), GroupId(1))),
         put("exchanges", *b"garage", &exchange()),
         put("taken", 0_u64.to_be_bytes(), &(0_u64, [9_u8; 16])),
@@ -119,6 +129,34 @@ fn of_node(chain: &Chain) -> Vec<Write> {
             .map(|charge| put("outbox", charge.number.to_be_bytes(), charge)),
     );
     entries
+}
+
+/// A node that another one may reach.
+pub(crate) fn neighbour() -> Neighbour {
+    Neighbour {
+        node: NodeId(2),
+        key: key(2).public(),
+        address: NodeAddress::parse("ws://depot.example:9652").expect("an address"),
+    }
+}
+
+/// The provider's word that it let node 1 in.
+pub(crate) fn enrolment(chain: &Chain) -> SignedEnrolment {
+    let enrolment = Enrolment {
+        node: NodeId(1),
+        key: key(1).public(),
+        until: UnixSeconds(u64::MAX),
+    };
+    Signed::new(enrolment, &key(0), &chain.genesis.chain_id())
+}
+
+/// What a node's operator picked.
+pub(crate) fn pick(chain: &Chain) -> Pick {
+    let word = &chain.picked()[0].body;
+    Pick {
+        height: word.height,
+        header: word.header,
+    }
 }
 
 /// A charger as a node knows it.
@@ -242,6 +280,11 @@ fn of_provider(chain: &Chain) -> Vec<Write> {
         put("received", [0, 0, 0, 1, 0, 0, 0, 4], &received(chain)),
         put("details", [0, 0, 0, 1, 0, 0, 0, 4], &b"detail".to_vec()),
         put("records", 1_u64.to_be_bytes(), &(1_u64, record)),
+        put(
+            "addresses",
+            2_u32.to_be_bytes(),
+            &(NodeId(2), neighbour().address),
+        ),
         put("tokens", token.hash.0, &token),
         put("chargers", *b"FLEET-1", &charger),
         put("outlets", 1_u32.to_be_bytes(), &outlet),

@@ -14,22 +14,24 @@ use ledger::evidence::{
     ForgedProfile, Fork, Gap, Listed, Offence, Omission, Sealed, TwoBallots, TwoGroupBlocks,
     TwoHeaders, TwoProfiles, WrongTotal,
 };
-use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
+use ledger::frame::{Frame, Promised, SealedGroup, SealedProfile, Submission, Witnessed};
 use ledger::merkle::{Frontier, Way};
-use ledger::node::{Charge, MeasuredCharge, Stage};
+use ledger::node::{Charge, MeasuredCharge, Pick, Stage};
 use ledger::provider::{Charger, OutletEntry, Token};
 use ledger::receipt_file::{
     Anchor, Closing, Descendant, FinalityProof, ReceiptFile, StateLeaf, Vote,
 };
+use ledger::resume::Resume;
 use ledger::state::{
     ChargerAccount, GrantAccount, GroupAccount, Leaf, NodeAccount, State, SupplyPointAccount,
     Totals,
 };
 use protocol::{
-    ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash,
-    MeterExchange, MinorUnits, NodeId, PowerW, ProfileAck, PublicKey, Receipt, Salt, Signature,
-    Signed, SignedDeputy, SignedGrant, SignedMeterExchange, SignedProfile, SignedReceipt,
-    SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical, decode,
+    ChargeProfile, ChargerId, Deputy, EnergyWh, Enrolment, Genesis, Grant, GrantId, GroupId, Hash,
+    MeterExchange, MinorUnits, Neighbour, NodeId, PowerW, ProfileAck, PublicKey, Receipt, Salt,
+    Signature, Signed, SignedDeputy, SignedEnrolment, SignedGrant, SignedMeterExchange,
+    SignedProfile, SignedReceipt, SupplyPointId, TariffId, UnixMillis, UnixSeconds, canonical,
+    decode,
 };
 
 use crate::chain::{Chain, chain, key};
@@ -104,6 +106,8 @@ fn values() -> Vec<Structure> {
         of("EnergyWh", [EnergyWh(u64::MAX)]),
         of("PowerW", [PowerW(11_000)]),
         of("MinorUnits", [MinorUnits(440)]),
+        of("NodeAddress", [stores::neighbour().address]),
+        of::<Neighbour>("Neighbour", [stores::neighbour()]),
         of("UnixSeconds", [UnixSeconds(1_800_000_000)]),
         of("UnixMillis", [UnixMillis(1_800_000_000_000)]),
     ]
@@ -112,6 +116,7 @@ fn values() -> Vec<Structure> {
 fn signed(chain: &Chain) -> Vec<Structure> {
     let profile = &chain.blocks[2].body.charges[0].profile;
     let (deputy, exchange) = chain.words();
+    let enrolment = stores::enrolment(chain);
     let (receipt, ack) = (frames::receipt(chain), frames::profile_ack(chain));
     vec![
         of::<Genesis>("Genesis", [chain.genesis.clone()]),
@@ -123,6 +128,10 @@ fn signed(chain: &Chain) -> Vec<Structure> {
         of::<SignedDeputy>("SignedDeputy", [deputy]),
         of::<MeterExchange>("MeterExchange", [exchange.body.clone()]),
         of::<SignedMeterExchange>("SignedMeterExchange", [exchange]),
+        of::<Enrolment>("Enrolment", [enrolment.body.clone()]),
+        of::<SignedEnrolment>("SignedEnrolment", [enrolment]),
+        of::<Resume>("Resume", [chain.picked()[0].body.clone()]),
+        of::<Signed<Resume>>("Signed<Resume>", [chain.picked()[0].clone()]),
         of::<Receipt>("Receipt", [receipt.body.clone()]),
         of::<SignedReceipt>("SignedReceipt", [receipt]),
         of::<ProfileAck>("ProfileAck", [ack.body.clone()]),
@@ -154,10 +163,12 @@ fn of_blocks(chain: &Chain) -> Vec<Structure> {
 fn of_frames() -> Vec<Structure> {
     let frames = frames::each();
     let mut found = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut promises: Vec<Promised> = Vec::new();
     for frame in &frames {
         match frame {
             Frame::Profile(submission) => found.0.push(submission.clone()),
             Frame::Witness(witnessed) => found.1.push(witnessed.clone()),
+            Frame::Promised(promised) => promises.push(promised.clone()),
             Frame::GroupBlock(group) => {
                 found.2.push(group.clone());
                 found.3.extend(group.profiles.clone());
@@ -169,6 +180,7 @@ fn of_frames() -> Vec<Structure> {
         of::<Frame>("Frame", frames),
         of::<Submission>("Submission", found.0),
         of::<Witnessed>("Witnessed", found.1),
+        of::<Promised>("Promised", promises),
         of::<SealedGroup>("SealedGroup", found.2),
         of::<SealedProfile>("SealedProfile", found.3),
     ]
@@ -208,6 +220,7 @@ fn of_evidence() -> Vec<Structure> {
             group: GroupId(1),
             height: 2,
         },
+        Offence::Provider { height: 3 },
     ];
     found.extend([
         of::<Evidence>("Evidence", lies::evidence().iter().cloned()),
@@ -323,6 +336,7 @@ fn of_stores(chain: &Chain) -> Vec<Structure> {
         of::<MeasuredCharge>("MeasuredCharge", measured),
         of::<Stage>("Stage", stages),
         of::<Charge>("Charge", charges.clone()),
+        of::<Pick>("Pick", [stores::pick(chain)]),
         of::<Token>("Token", [token(None), token(Some(key(1).public()))]),
         // The fields of a type that only the provider has.
         of("Received", [stores::received(chain)]),

@@ -120,13 +120,13 @@ fn the_tag_of_an_option_is_0_or_1() {
 
 #[test]
 fn a_kind_that_is_not_there_is_refused() {
-    check_byte::<Frame>("Frame", 0, 0, &[10, 0xff]);
+    check_byte::<Frame>("Frame", 0, 0, &[14, 0xff]);
     check_byte::<SealedProfile>("SealedProfile", 0, 0, &[2, 0xff]);
-    check_byte::<Record>("Record", 0, 0, &[10, 0xff]);
+    check_byte::<Record>("Record", 0, 0, &[11, 0xff]);
     check_byte::<Evidence>("Evidence", 0, 0, &[7, 0xff]);
     check_byte::<Exhibit>("Exhibit", 0, 0, &[3, 0xff]);
     check_byte::<Gap>("Gap", 0, 0, &[2, 0xff]);
-    check_byte::<Offence>("Offence", 0, 0, &[3, 0xff]);
+    check_byte::<Offence>("Offence", 0, 0, &[4, 0xff]);
     check_byte::<Leaf>("Leaf", 0, 0, &[8, 0xff]);
     check_byte::<Stage>("Stage", 0, 0, &[3, 0xff]);
 }
@@ -312,6 +312,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("LastSealed", "the store target"),
     ("KnownCharger", "the store target"),
     ("Exchange", "the store target"),
+    ("AddressEntry", "the store target"),
     ("NodeEntry", "the store target"),
     ("GroupEntry", "the store target"),
     ("ChargeDetail", "hashed only: no program reads it back"),

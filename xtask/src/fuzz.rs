@@ -3,7 +3,9 @@
 //! Its short form in `cargo xtask test` is the fuzz crate's own test, which needs neither the
 //! fuzzer nor a second build of everything.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
@@ -48,6 +50,8 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         );
     }
     let cargo_fuzz = CARGO_FUZZ.program(&workspace)?;
+    // First and by itself, so that an error of the compiler is not taken for a finding.
+    run_command(&mut cargo_fuzz_command(&workspace, &cargo_fuzz, "build"))?;
     for target in wanted {
         println!("\n== {target}, {} s ==", settings.seconds);
         fuzz(&workspace, &cargo_fuzz, target, settings.seconds)?;
@@ -71,18 +75,22 @@ fn fuzz(
     target: &str,
     seconds: u32,
 ) -> anyhow::Result<()> {
-    // What is found goes on in the next run; what is committed stays as it is.
-    let grown = workspace.target("fuzz/corpus").join(target);
+    let committed = workspace.path("fuzz/corpus").join(target);
+    // What is found goes on in the next run, as long as the same is committed: what was signed for
+    // another version of the small chain would be taken for a forgery.
+    let version = fingerprint(&committed)?;
+    let grown = workspace.target("fuzz/corpus");
+    let grown = grown.join(format!("{target}-{version:016x}"));
     let failing = workspace.target("fuzz/failing").join(target);
     for folder in [&grown, &failing] {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    let mut command = build_and_run(workspace, cargo_fuzz);
+    let mut command = cargo_fuzz_command(workspace, cargo_fuzz, "run");
     command
         .env("CHARGE_FUZZ_TARGET", target)
         .arg(&grown)
-        .arg(workspace.path("fuzz/corpus").join(target))
+        .arg(committed)
         .arg("--")
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", failing.display()))
@@ -96,11 +104,25 @@ fn fuzz(
     })
 }
 
-/// `cargo fuzz run` without the sanitizers, which need a nightly compiler; coverage does not.
-fn build_and_run(workspace: &Workspace, cargo_fuzz: &Path) -> Command {
+/// The same for the same files.
+fn fingerprint(folder: &Path) -> anyhow::Result<u64> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.insert(path, bytes);
+    }
+    let mut hasher = DefaultHasher::new();
+    files.hash(&mut hasher);
+    Ok(hasher.finish())
+}
+
+/// `cargo fuzz build` or `run` without the sanitizers, which need a nightly compiler; coverage does
+/// not.
+fn cargo_fuzz_command(workspace: &Workspace, cargo_fuzz: &Path, what: &str) -> Command {
     let mut command = workspace.command(cargo_fuzz);
     command
-        .args(["run", "--fuzz-dir", "fuzz", "--sanitizer", "none"])
+        .args([what, "--fuzz-dir", "fuzz", "--sanitizer", "none"])
         .arg("--target-dir")
         .arg(workspace.target("fuzz"))
         .arg(PROGRAM)
@@ -108,4 +130,26 @@ fn build_and_run(workspace: &Workspace, cargo_fuzz: &Path) -> Command {
         .env("CARGO_PROFILE_RELEASE_LTO", "false")
         .env("CARGO_PROFILE_RELEASE_STRIP", "false");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_corpus_has_another_fingerprint() -> anyhow::Result<()> {
+        let folder = std::env::temp_dir().join(format!("fingerprint-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let after = |name: &str, bytes: &[u8]| {
+            fs::write(folder.join(name), bytes)?;
+            fingerprint(&folder)
+        };
+        let (one, two, same) = (after("a", b"1")?, after("b", b"")?, after("b", b"")?);
+        let changed = after("a", b"2")?;
+        fs::remove_dir_all(&folder)?;
+        assert_eq!(two, same);
+        assert_ne!(one, two);
+        assert_ne!(two, changed);
+        Ok(())
+    }
 }

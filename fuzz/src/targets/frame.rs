@@ -1,6 +1,6 @@
 //! Binary frames of the billing link.
 
-use ledger::frame::{Frame, SealedGroup, SealedProfile, Submission, Witnessed};
+use ledger::frame::{Frame, Promised, SealedGroup, SealedProfile, Submission, Witnessed};
 use protocol::{ProfileAck, Receipt, Signed, SignedProfile, SignedReceipt, canonical};
 
 use super::{Corpus, canonical_value, numbered};
@@ -19,19 +19,14 @@ pub(crate) fn each() -> Vec<Frame> {
     let chain = chain();
     let block = &chain.blocks[2];
     let profile = &block.body.charges[0].profile;
-    let receipt = receipt(chain);
     vec![
         Frame::Profile(submission(chain)),
-        Frame::Receipt(receipt.clone()),
+        Frame::Receipt(receipt(chain)),
         Frame::Refused {
             seq: 7,
             reason: "the meter's register runs backwards".to_owned(),
         },
-        Frame::Witness(Witnessed {
-            profile: profile.clone(),
-            receipt,
-            grant: submission(chain).grant,
-        }),
+        Frame::Witness(witnessed(chain)),
         Frame::ProfileAck(profile_ack(chain)),
         Frame::GroupBlock(SealedGroup {
             block: block.body.group_blocks[0].clone(),
@@ -44,7 +39,27 @@ pub(crate) fn each() -> Vec<Frame> {
         Frame::Ballot(block.body.ballots[0].clone()),
         Frame::Header(Box::new(block.header.clone())),
         Frame::Proof(chain.receipts[0].to_bytes()),
+        Frame::Picked(chain.picked().clone()),
+        Frame::Promised(Promised {
+            witnessed: witnessed(chain),
+            detail: b"detail".to_vec(),
+        }),
+        Frame::Reported { promises: 1 },
+        Frame::Resume {
+            last_seq: 3,
+            last_profile: profile.hash(),
+            tip: 4,
+        },
     ]
+}
+
+/// A charge of block 3, and the promise about it.
+fn witnessed(chain: &Chain) -> Witnessed {
+    Witnessed {
+        profile: chain.blocks[2].body.charges[0].profile.clone(),
+        receipt: receipt(chain),
+        grant: chain.grant().clone(),
+    }
 }
 
 fn submission(chain: &Chain) -> Submission {

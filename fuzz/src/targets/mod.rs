@@ -11,6 +11,7 @@ mod journal;
 mod link_identity;
 mod message;
 mod modbus;
+mod node_address;
 mod receipt_file;
 mod register_map;
 mod registers;
@@ -84,6 +85,7 @@ table! {
     "rpc" * 4_000: rpc::check, corpus;
     "message" * 4_000: message::check, corpus;
     "id_tag" * 4_000: id_tag::check, corpus;
+    "node_address" * 4_000: node_address::check, corpus;
     "link_identity" * 4_000: link_identity::check, corpus;
     "time" * 4_000: time::check, corpus;
     "tariff" * 4_000: tariff::check, corpus;

@@ -6,17 +6,17 @@
 
 use ledger::block::Ballot;
 use ledger::frame::{Frame, Submission};
-use ledger::node::{self, Node};
+use ledger::node::{self, Node, Said, ToNeighbour};
 use ledger::provider::{self, LinkId, Provider};
 use ledger::store::{Machine, NoWatch, Store, drive};
-use protocol::message::{JoinAck, Request, Response};
+use protocol::message::{JoinAck, Report, Request, Response};
 use protocol::{GroupId, Hash, NodeId, Signed, UnixMillis, canonical, decode};
 
 use super::Corpus;
 use super::frame::{each as frames, next_profile, profile_after, receipt_for};
 use super::message::{ack_name, calls};
 use crate::chain::{chain, key};
-use crate::stores::{Owner, load_node, load_provider};
+use crate::stores::{Owner, load_node, load_provider, neighbour};
 
 pub(super) fn check(bytes: &[u8]) {
     let Some((owner, messages)) = bytes.split_first() else {
@@ -79,6 +79,7 @@ struct NodeRun<'a> {
     store: &'a Store,
     now: UnixMillis,
     calls: Vec<Request>,
+    calls_to_neighbours: Vec<Request>,
 }
 
 impl<'a> NodeRun<'a> {
@@ -88,6 +89,7 @@ impl<'a> NodeRun<'a> {
             store,
             now: begin(),
             calls: Vec::new(),
+            calls_to_neighbours: Vec::new(),
         };
         let ack = JoinAck {
             node: NodeId(1),
@@ -101,12 +103,18 @@ impl<'a> NodeRun<'a> {
             genesis: chain().genesis.clone(),
             ack,
         });
+        run.hear(Said::Up);
         run
     }
 
+    /// The upper half of a kind tells whether the provider or a neighbour sent it.
     fn take_in(&mut self, mut messages: &[u8]) {
         while let Some((kind, message, rest)) = split(messages) {
             messages = rest;
+            if kind >> 4 != 0 {
+                self.take_in_of_neighbour(kind & 0x0f, message);
+                continue;
+            }
             match kind {
                 FRAME => {
                     if let Ok(frame) = decode::<Frame>(message) {
@@ -133,10 +141,43 @@ impl<'a> NodeRun<'a> {
         }
     }
 
+    fn take_in_of_neighbour(&mut self, kind: u8, message: &[u8]) {
+        match kind {
+            FRAME => {
+                if let Ok(Frame::Header(header)) = decode(message) {
+                    self.hear(Said::Header(header));
+                }
+            }
+            CALL => {
+                if let Some(request) = request(message) {
+                    self.hear(Said::Asked { call: 1, request });
+                }
+            }
+            ANSWER => {
+                if let Some(request) = self.calls_to_neighbours.pop() {
+                    let response = response(&request, message);
+                    self.hear(Said::Answered { request, response });
+                }
+            }
+            TICK => self.hear(Said::Down),
+            _ => {}
+        }
+    }
+
+    /// From the only neighbour.
+    fn hear(&mut self, said: Said) {
+        let from = neighbour().key;
+        self.give(node::Input::Neighbour { from, said });
+    }
+
     fn give(&mut self, input: node::Input) {
         for effect in handle(self.node, self.store, self.now, input) {
-            if let node::Effect::Call(request) = effect {
-                self.calls.push(request);
+            match effect {
+                node::Effect::Call(request) => self.calls.push(request),
+                node::Effect::Neighbour(ToNeighbour::Call { request, .. }) => {
+                    self.calls_to_neighbours.push(request);
+                }
+                _ => {}
             }
         }
     }
@@ -163,13 +204,12 @@ impl<'a> ProviderRun<'a> {
                 link: LinkId::from(n),
                 key: key(n).public(),
                 token: None,
-                report: protocol::message::Report::default(),
+                report: Report::default(),
             });
-            // After a start it hears its nodes before anything else.
-            run.give(provider::Input::Frame {
-                link: LinkId::from(n),
-                frame: Box::new(Frame::Reported { promises: 0 }),
-            });
+            // It goes on when it has heard what more than half know.
+            let frame = Box::new(Frame::Reported { promises: 0 });
+            let link = LinkId::from(n);
+            run.give(provider::Input::Frame { link, frame });
         }
         run
     }
@@ -266,7 +306,11 @@ pub(super) fn corpus() -> Corpus {
     let tick = message(TICK, &[1]);
     let mut inputs = Corpus::new();
     for (number, owner) in (0_u8..).zip(Owner::ALL) {
-        let link = if owner == Owner::Provider { 1 << 4 } else { 0 };
+        // Node 1's link to the provider; the provider's and the neighbour's to a node.
+        let links: &[u8] = match owner {
+            Owner::Provider => &[1 << 4],
+            _ => &[0, 1 << 4],
+        };
         let mut all = vec![number];
         let mut add = |name: &str, messages: &[Vec<u8>]| {
             let messages = messages.concat();
@@ -274,15 +318,18 @@ pub(super) fn corpus() -> Corpus {
             let input = [&[number], messages.as_slice()].concat();
             inputs.insert(format!("{owner:?}-{name}"), input);
         };
-        for (index, frame) in frames().iter().chain(&news()).enumerate() {
-            let frame = message(link | FRAME, &canonical(frame));
-            add(&format!("frame-{index:02}"), &[frame, tick.clone()]);
-        }
-        for (request, response) in calls() {
-            let payload = response.payload().to_string().into_bytes();
-            let answer = message(link | ANSWER, &payload);
-            let call = message(link | CALL, &call(request));
-            add(&ack_name(request), &[call, answer, tick.clone()]);
+        for link in links {
+            for (index, frame) in frames().iter().chain(&news()).enumerate() {
+                let frame = message(link | FRAME, &canonical(frame));
+                add(&format!("{link}-frame-{index:02}"), &[frame, tick.clone()]);
+            }
+            for (request, response) in calls() {
+                let payload = response.payload().to_string().into_bytes();
+                let answer = message(link | ANSWER, &payload);
+                let call = message(link | CALL, &call(request));
+                let name = format!("{link}-{}", ack_name(request));
+                add(&name, &[call, answer, tick.clone()]);
+            }
         }
         inputs.insert(format!("{owner:?}-all"), all);
     }

@@ -28,7 +28,7 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 57: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 71: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),

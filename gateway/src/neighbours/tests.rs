@@ -101,16 +101,19 @@ impl Site {
         };
         let up = Input::LinkUp { genesis, ack };
         engine.input(up).expect("it runs");
-        Self {
+        let site = Self {
             key,
             address: NodeAddress::parse(&format!("ws://{address}")).expect("an address"),
             engine,
             _thread: thread,
-        }
+        };
+        // It knows its chain before anybody calls it.
+        site.counts().await;
+        site
     }
 
-    /// The provider names `neighbours` to it.
-    fn is_told(&self, enrolment: SignedEnrolment, neighbours: Vec<Neighbour>) {
+    /// The provider names `neighbours` to it; done when it has taken that in.
+    async fn is_told(&self, enrolment: SignedEnrolment, neighbours: Vec<Neighbour>) {
         let ack = GetNeighboursAck {
             neighbours,
             enrolment,
@@ -118,6 +121,7 @@ impl Site {
         let asked = Request::GetNeighbours(GetNeighbours::default());
         let answer = Input::Answer(asked, Some(Response::GetNeighbours(ack)));
         self.engine.input(answer).expect("it runs");
+        self.counts().await;
     }
 
     fn as_neighbour(&self) -> Neighbour {
@@ -159,8 +163,8 @@ async fn two_gateways_link_once_and_ask_each_other_over_it() {
         Site::new(2, genesis(900)).await,
         Site::new(3, genesis(900)).await,
     );
-    b.is_told(named(&b.key), Vec::new());
-    a.is_told(named(&a.key), vec![b.as_neighbour()]);
+    b.is_told(named(&b.key), Vec::new()).await;
+    a.is_told(named(&a.key), vec![b.as_neighbour()]).await;
     assert!(
         a.until(|counts| counts.up == 1 && counts.heads_compared > 0)
             .await
@@ -175,7 +179,7 @@ async fn two_gateways_link_once_and_ask_each_other_over_it() {
 
 /// A gateway that calls another one, and what came of it.
 async fn refused(caller: &Site, shown: SignedEnrolment, called: Neighbour, other: &Site) {
-    caller.is_told(shown, vec![called]);
+    caller.is_told(shown, vec![called]).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (counts, others) = (caller.counts().await, other.counts().await);
     assert_eq!((counts.known, counts.up, counts.heads_compared), (1, 0, 0));
@@ -257,7 +261,7 @@ async fn nothing_is_shown_to_or_asked_of_an_impostor() {
             key: named_key.public(),
             address,
         };
-        site.is_told(named(&site.key), vec![neighbour]);
+        site.is_told(named(&site.key), vec![neighbour]).await;
         match expected {
             0 => tokio::time::sleep(Duration::from_millis(500)).await,
             _ => assert!(site.until(|counts| counts.heads_compared > 0).await),
