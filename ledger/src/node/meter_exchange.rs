@@ -188,6 +188,25 @@ impl Node {
             exchange.number = number.saturating_add(1);
             self.put_exchange(exchange);
             self.report_exchanges();
+        } else if number.saturating_add(1) < exchange.number {
+            // Exchanges that a restored provider has lost; the newest says where the meter is now.
+            exchange.number = number.saturating_add(1);
+            self.put_exchange(exchange);
+        }
+    }
+
+    /// A provider that was restored may have lost what it had recorded.
+    pub(super) fn repeat_exchanges(&mut self) {
+        let recorded = self.exchanges.values().filter(|e| e.is_recorded);
+        let lost = recorded.filter(|exchange| {
+            let outlet = self.outlets.get(&exchange.outlet);
+            let state = self.state();
+            let account = state.and_then(|state| state.supply_points.get(outlet?));
+            account.is_none_or(|account| account.exchanges < exchange.number)
+        });
+        for mut exchange in lost.cloned().collect::<Vec<_>>() {
+            exchange.is_recorded = false;
+            self.put_exchange(exchange);
         }
     }
 }

@@ -160,7 +160,10 @@ impl Provider {
 
     /// Asks nodes for the charges that were put off.
     pub(super) fn ask_again(&mut self, now: UnixMillis) {
-        let due = self.reports.put_off.iter().filter(|(_, at)| **at <= now);
+        // Also where the clock was set back since.
+        let latest = now.plus_ms(PUT_OFF_MS);
+        let put_off = self.reports.put_off.iter();
+        let due = put_off.filter(|(_, at)| **at <= now || **at > latest);
         for node in due.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.reports.put_off.remove(&node);
             if let Some(link) = self.links.of(node) {

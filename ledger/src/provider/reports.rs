@@ -194,9 +194,15 @@ impl Provider {
         }
     }
 
-    /// Notes when this process began to listen.
+    /// Notes when this process began to listen. A clock that was set back since begins anew.
     pub(super) fn begin(&mut self, now: UnixMillis) {
-        if self.reports.since.is_some() {
+        if let Some(since) = self.reports.since {
+            if now < since {
+                let grace_over = now.plus_ms(self.grace_ms());
+                self.reports.since = Some(now);
+                let newcomers_from = self.reports.newcomers_from;
+                self.reports.newcomers_from = newcomers_from.map(|at| at.min(grace_over));
+            }
             return;
         }
         self.reports.since = Some(now);
