@@ -422,7 +422,7 @@ fn a_provider_that_has_sealed_another_block_seals_nothing_more() {
     net.restore(backup);
     net.provider_gets(Input::SealWithoutReports);
     net.add_gateway("hotel", site("HOTEL", &["HOTEL-1"], &["front"]), &["HOTEL"]);
-    net.run_rounds(1);
+    net.run_rounds(3);
     let height = net.provider().state().height;
     net.restore_link("fleet");
     net.run_rounds(3);
@@ -698,6 +698,38 @@ fn a_charge_waits_for_the_enrolment_that_it_rests_on() {
     net.assert_settled();
     assert_nobody_is_convicted(&net);
     assert_eq!(net.billed("HOTEL"), [(1_000, 40)]);
+}
+
+#[test]
+fn a_newcomer_gets_no_number_that_somebody_else_may_have() {
+    let mut net = three();
+    let backup = net.back_up();
+    net.add_gateway("hotel", site("HOTEL", &["HOTEL-1"], &["front"]), &["HOTEL"]);
+    net.settle();
+    let (node, given) = (
+        net.node("hotel").id(),
+        net.provider().registry().outlets().count(),
+    );
+    // In no block yet; and it comes back later than somebody new comes.
+    net.cut_link("hotel");
+    net.restore(backup);
+    let groups = [tag("HOTEL")].into();
+    let token = Hash::of(b"hotel");
+    net.provider_gets(Input::CreateToken { token, groups });
+    net.add_gateway("late", site("LATE", &["LATE-1"], &["curb"]), &["LATE"]);
+    net.run_for(20);
+    assert!(goes_on(&net));
+    assert_eq!(net.node("late").id(), None);
+    net.restore_link("hotel");
+    net.run_rounds(3);
+    assert_eq!(net.node("hotel").id(), node);
+    assert_eq!(net.node("late").id(), Some(NodeId(5)));
+    assert_eq!(net.provider().registry().outlets().count(), given + 1);
+    net.charge("hotel", "HOTEL-1", wh(1_000));
+    net.charge("late", "LATE-1", wh(2_000));
+    net.run_rounds(3);
+    net.assert_settled();
+    assert_nobody_is_convicted(&net);
 }
 
 #[test]

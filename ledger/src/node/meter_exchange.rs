@@ -175,7 +175,12 @@ impl Node {
         let (Some(mut exchange), Some(number)) = (waiting.cloned(), number) else {
             return;
         };
-        if number == exchange.number {
+        if number < exchange.number && self.is_passed(&exchange) {
+            // A restored provider has lost it, and has charges of the new meter: the chain will
+            // never hold it, and does not need it.
+            exchange.is_recorded = true;
+            self.put_exchange(exchange);
+        } else if number == exchange.number {
             exchange.is_recorded = true;
             if let Some(headers) = self.kept.headers_mut() {
                 headers.restore_register(word.supply_point, exchange.first_register);
@@ -188,6 +193,40 @@ impl Node {
             exchange.number = number.saturating_add(1);
             self.put_exchange(exchange);
             self.report_exchanges();
+        } else if number.saturating_add(1) < exchange.number {
+            // Exchanges that a restored provider has lost; the newest says where the meter is now.
+            exchange.number = number.saturating_add(1);
+            self.put_exchange(exchange);
+        }
+    }
+
+    /// Whether the chain's register at an exchange's outlet has passed the old meter's last one.
+    fn is_passed(&self, exchange: &Exchange) -> bool {
+        let register = self.outlets.get(&exchange.outlet).and_then(|outlet| {
+            let in_chain = self
+                .state()
+                .and_then(|state| state.supply_points.get(outlet));
+            let proven = self
+                .kept
+                .headers()
+                .and_then(|headers| headers.register(*outlet));
+            in_chain.map(|account| account.register).or(proven)
+        });
+        register.is_some_and(|register| register > exchange.last_register)
+    }
+
+    /// A provider that was restored may have lost what it had recorded.
+    pub(super) fn repeat_exchanges(&mut self) {
+        let recorded = self.exchanges.values().filter(|e| e.is_recorded);
+        let lost = recorded.filter(|exchange| {
+            let outlet = self.outlets.get(&exchange.outlet);
+            let state = self.state();
+            let account = state.and_then(|state| state.supply_points.get(outlet?));
+            account.is_none_or(|account| account.exchanges < exchange.number)
+        });
+        for mut exchange in lost.cloned().collect::<Vec<_>>() {
+            exchange.is_recorded = false;
+            self.put_exchange(exchange);
         }
     }
 }

@@ -419,7 +419,10 @@ impl Node {
 
     /// Calls the provider unless the same call is under way, failed just now, or the link is down.
     fn call(&mut self, pending: Pending, request: Request) {
-        let is_deferred = self.deferred.get(&pending).is_some_and(|at| *at > self.now);
+        // A clock that was set back since must not hold it up.
+        let latest = self.now.plus_ms(RETRY_MS);
+        let at = self.deferred.get(&pending);
+        let is_deferred = at.is_some_and(|at| *at > self.now && *at <= latest);
         if self.is_linked && !is_deferred && self.asked.insert(pending) {
             self.effect(Effect::Call(request));
         }

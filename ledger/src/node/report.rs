@@ -39,6 +39,7 @@ impl Node {
         }
         self.send(Frame::Reported { promises: count });
         self.repeat_registrations();
+        self.repeat_exchanges();
     }
 
     /// Promises that no block of this node's chain keeps yet, and those about its own charges above

@@ -3,7 +3,7 @@
 use protocol::message::{
     ExchangeMeter, ExchangeMeterAck, NameDeputy, NameDeputyAck, Registration, Response,
 };
-use protocol::{Hash, IdTag, NodeId};
+use protocol::{Hash, IdTag, NodeId, SignedProfile};
 
 use super::enrol::MAX_NAME_BYTES;
 use super::registry::GroupEntry;
@@ -75,8 +75,12 @@ impl Provider {
         let (number, is_new) = (body.number, account.exchanges < body.number);
         let waiting = self.rounds.of_node(node);
         let waits = waiting.filter(|received| received.profile.body.supply_point == supply_point);
-        let waits = waits.count() > 0
-            || self.is_promised(|profile| profile.body.supply_point == supply_point);
+        // What was promised of the new meter rests on this exchange, and cannot come before it.
+        let is_before = |profile: &SignedProfile| {
+            let charge = &profile.body;
+            charge.supply_point == supply_point && charge.register_start >= account.register
+        };
+        let waits = waits.count() > 0 || self.is_promised(is_before);
         if !waits && is_new {
             self.record(Record::MeterExchange(asked.exchange));
             let exchanges = self.preview.supply_points.get(&supply_point)?.exchanges;

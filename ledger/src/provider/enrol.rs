@@ -65,13 +65,13 @@ enum Admitted {
 }
 
 impl Provider {
-    pub(super) fn create_token(&mut self, hash: Hash, groups: BTreeSet<IdTag>) {
+    pub(super) fn create_token(&mut self, now: UnixMillis, hash: Hash, groups: BTreeSet<IdTag>) {
         // A token that was given out stays as it is: one that was used is not to be used again.
         if self.registry.tokens.contains_key(&hash) {
             return;
         }
-        // Before that a number may be one that another group has in blocks which are not here.
-        if self.reports.go_on() {
+        // Before that a number may be one that another group was given.
+        if self.reports.takes_newcomers(now) {
             for group_id in &groups {
                 self.name_group(group_id);
             }
@@ -113,7 +113,7 @@ impl Provider {
         report: &Report,
     ) {
         let newest = self.hear(report);
-        let admitted = self.admit(link, key, token, report, newest.is_some());
+        let admitted = self.admit(now, link, (key, token), report, newest.is_some());
         let result = admitted.map(|admitted| match admitted {
             Admitted::As(node) => {
                 self.put_on_link(link, node);
@@ -135,16 +135,17 @@ impl Provider {
 
     fn admit(
         &mut self,
+        now: UnixMillis,
         link: LinkId,
-        key: PublicKey,
-        token: Option<Hash>,
+        (key, token): (PublicKey, Option<Hash>),
         report: &Report,
         knows_chain: bool,
     ) -> Result<Admitted, JoinRefusal> {
         key.check().map_err(|_| JoinRefusal::WeakKey)?;
         let is_member = self.registry.node(&key).is_some();
         if is_member || self.reports.go_on() {
-            return self.enrol(key, token, report.node).map(Admitted::As);
+            let node = self.enrol(now, key, token, report.node);
+            return node.map(Admitted::As);
         }
         // No number is given away that may be somebody else's.
         let is_invited = token.is_some_and(|token| self.registry.tokens.contains_key(&token));
@@ -158,6 +159,7 @@ impl Provider {
 
     fn enrol(
         &mut self,
+        now: UnixMillis,
         key: PublicKey,
         token: Option<Hash>,
         claim: Option<NodeId>,
@@ -173,21 +175,25 @@ impl Provider {
             }
             (None, None) => Err(JoinRefusal::NoToken),
             (None, Some(token)) => {
+                let claimed = claim.and_then(|claim| self.claimed_node(claim, &key));
+                if claimed.is_none() && !self.reports.takes_newcomers(now) {
+                    return Err(JoinRefusal::Listening);
+                }
                 let groups = self.use_token(token, key)?;
-                Ok(self.enrol_new(key, groups, claim))
+                Ok(self.enrol_new(key, groups, claimed))
             }
         }
     }
 
     /// Guests that the chain tells by now, or a token, become what they are.
-    pub(super) fn admit_guests(&mut self) {
+    pub(super) fn admit_guests(&mut self, now: UnixMillis) {
         for (link, guest) in self.reports.guests.clone() {
             let known = self.registry.node(&guest.key).map(|entry| entry.node);
             if known.is_none() && !self.reports.go_on() {
                 continue;
             }
             self.reports.guests.remove(&link);
-            let node = self.enrol(guest.key, guest.token, Some(guest.node));
+            let node = self.enrol(now, guest.key, guest.token, Some(guest.node));
             if node == Ok(guest.node) {
                 self.put_on_link(link, guest.node);
                 self.reports.note_heard(link, guest.node);
@@ -225,9 +231,8 @@ impl Provider {
         &mut self,
         key: PublicKey,
         may_claim: BTreeSet<IdTag>,
-        claim: Option<NodeId>,
+        claimed: Option<NodeId>,
     ) -> NodeId {
-        let claimed = claim.and_then(|claim| self.claimed_node(claim, &key));
         let node = claimed.unwrap_or_else(|| self.next_node());
         let entry = NodeEntry {
             node,
@@ -388,6 +393,7 @@ impl Provider {
 
     pub(super) fn register_supply_point(
         &mut self,
+        now: UnixMillis,
         node: NodeId,
         asked: &RegisterSupplyPoint,
     ) -> Option<Response> {
@@ -405,8 +411,13 @@ impl Provider {
         }
         let is_owner_known = self.registry.group(&asked.owner).is_some();
         let (supply_point, is_in_chain) = self.number_outlet(node, asked)?;
-        let is_early = !is_owner_known && !is_in_chain && self.lacks_names();
-        if !self.reports.go_on() || is_early {
+        let is_claimed = asked.supply_point == Some(supply_point) && is_owner_known;
+        let is_early = match is_in_chain || is_claimed {
+            true => !self.reports.go_on(),
+            false => !self.reports.takes_newcomers(now),
+        };
+        let is_lost = !is_owner_known && !is_in_chain && self.lacks_names();
+        if is_early || is_lost {
             return None;
         }
         let entry = OutletEntry {

@@ -349,7 +349,7 @@ impl Provider {
         match request {
             Request::Register(asked) => self.register(now, link, call, node, asked),
             Request::RegisterSupplyPoint(asked) => {
-                let response = self.register_supply_point(node, &asked);
+                let response = self.register_supply_point(now, node, &asked);
                 self.reply(link, call, response);
             }
             Request::NameDeputy(asked) => {
@@ -459,7 +459,7 @@ impl Machine for Provider {
             } => self.asked(now, link, call, request),
             Input::Answer { call, response } => self.answered(now, call, response),
             Input::Frame { link, frame } => self.frame(now, link, *frame),
-            Input::CreateToken { token, groups } => self.create_token(token, groups),
+            Input::CreateToken { token, groups } => self.create_token(now, token, groups),
             Input::SealWithoutReports => self.seal_without_reports(now),
             Input::Tick => self.tick(now),
         }

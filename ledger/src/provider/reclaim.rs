@@ -80,6 +80,18 @@ impl Provider {
         !is_known && !self.preview.groups.contains_key(&group) && is_near
     }
 
+    /// Whether a group would be given a number that may be somebody else's.
+    pub(super) fn is_early_for(
+        &self,
+        now: UnixMillis,
+        group_id: &IdTag,
+        claim: Option<GroupId>,
+    ) -> bool {
+        let is_claimed = claim.is_some_and(|claim| self.is_free_group(claim));
+        let has_number = self.registry.group(group_id).is_some() || is_claimed;
+        !has_number && !self.reports.takes_newcomers(now)
+    }
+
     /// The number that the parent of a group was told before this provider lost it, where nobody
     /// else has that, and the one that the group has got since stands in no record.
     pub(super) fn other_number(
@@ -148,7 +160,10 @@ impl Provider {
 
     /// Asks nodes for the charges that were put off.
     pub(super) fn ask_again(&mut self, now: UnixMillis) {
-        let due = self.reports.put_off.iter().filter(|(_, at)| **at <= now);
+        // Also where the clock was set back since.
+        let latest = now.plus_ms(PUT_OFF_MS);
+        let put_off = self.reports.put_off.iter();
+        let due = put_off.filter(|(_, at)| **at <= now || **at > latest);
         for node in due.map(|(node, _)| *node).collect::<Vec<_>>() {
             self.reports.put_off.remove(&node);
             if let Some(link) = self.links.of(node) {
@@ -158,7 +173,11 @@ impl Provider {
     }
 
     /// Gives the groups that tokens name their numbers.
-    pub(super) fn name_groups(&mut self) {
+    pub(super) fn name_groups(&mut self, now: UnixMillis) {
+        if self.reports.are_named || !self.reports.takes_newcomers(now) {
+            return;
+        }
+        self.reports.are_named = true;
         for group_id in self.registry.claimable() {
             self.name_group(&group_id);
         }

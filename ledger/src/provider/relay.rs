@@ -91,8 +91,8 @@ impl Provider {
                     self.reply_register(now, link, call, Status::Pending, None);
                 }
             }
-            // It says its name with a charger that the chain knows.
-            None if self.lacks_name_of(node) => {
+            // It says its name with a charger that the chain knows, or its number.
+            None if self.lacks_name_of(node) || self.is_early_for(now, &group_id, asked.group) => {
                 self.reply_register(now, link, call, Status::Pending, None);
             }
             None => {
@@ -113,6 +113,11 @@ impl Provider {
         node: NodeId,
         asked: Register,
     ) {
+        let ungrouped = IdTag::ungrouped(node);
+        if asked.is_home && self.is_early_for(now, &ungrouped, asked.group) {
+            self.reply_register(now, link, call, Status::Pending, None);
+            return;
+        }
         let registration = asked.is_home.then(|| {
             let group = self.ungrouped(node, asked.group);
             self.put_into(node, asked.id_tag, &group)

@@ -20,6 +20,9 @@ use crate::frame::{Frame, Promised, Witnessed};
 /// tries again at least once a minute.
 const GRACE_MS: u64 = 90_000;
 
+/// How long those that are linked have to say which numbers they have, once it goes on.
+const CLAIMS_MS: u64 = 5_000;
+
 /// Guests at once.
 const MAX_GUESTS: usize = 1_000;
 
@@ -46,6 +49,10 @@ pub(super) struct Reports {
     // The link that is asked for blocks.
     asked: Option<LinkId>,
     pub(super) promises: BTreeMap<(NodeId, u32), Shown>,
+    // From when on numbers are given to newcomers.
+    newcomers_from: Option<UnixMillis>,
+    // Tokens that were made before have given their groups numbers.
+    pub(super) are_named: bool,
     // When nodes are asked for charges that were put off.
     pub(super) put_off: BTreeMap<NodeId, UnixMillis>,
     // Charges that the operator was told of.
@@ -119,6 +126,13 @@ impl Reports {
         }
     }
 
+    /// Whether a number may be given to who does not say which one it was given before. Those that
+    /// do come first: a newcomer would get the one of somebody that this provider has lost.
+    pub(super) fn takes_newcomers(&self, now: UnixMillis) -> bool {
+        let is_time = self.newcomers_from.is_some_and(|from| now >= from);
+        self.go_on() && (self.is_new || self.is_overridden || is_time)
+    }
+
     pub(super) fn is_new(&self) -> bool {
         self.is_new
     }
@@ -180,9 +194,15 @@ impl Provider {
         }
     }
 
-    /// Notes when this process began to listen.
+    /// Notes when this process began to listen. A clock that was set back since begins anew.
     pub(super) fn begin(&mut self, now: UnixMillis) {
-        if self.reports.since.is_some() {
+        if let Some(since) = self.reports.since {
+            if now < since {
+                let grace_over = now.plus_ms(self.grace_ms());
+                self.reports.since = Some(now);
+                let newcomers_from = self.reports.newcomers_from;
+                self.reports.newcomers_from = newcomers_from.map(|at| at.min(grace_over));
+            }
             return;
         }
         self.reports.since = Some(now);
@@ -338,8 +358,11 @@ impl Provider {
             heard,
         });
         self.announce_tariff();
-        self.name_groups();
-        self.admit_guests();
+        let grace = self.grace_ms();
+        let claims = now.plus_ms(CLAIMS_MS.min(grace));
+        let since = self.reports.since.unwrap_or(now).plus_ms(grace);
+        self.reports.newcomers_from.get_or_insert(claims.max(since));
+        self.admit_guests(now);
         self.redeem(now);
         for (link, node) in self.links.iter().collect::<Vec<_>>() {
             self.send_resume(link, node);

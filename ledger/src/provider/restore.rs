@@ -54,7 +54,7 @@ impl Provider {
         self.sift();
         self.notify(Event::Adopted { height });
         self.caught_up();
-        self.admit_guests();
+        self.admit_guests(now);
         self.settle_reports(now);
     }
 

@@ -20,6 +20,7 @@ impl Provider {
     pub(super) fn tick(&mut self, now: UnixMillis) {
         self.settle_reports(now);
         self.ask_again(now);
+        self.name_groups(now);
         while self.reports.go_on()
             && let Some(round) = self.due(now)
             && self.keeps_promises(round)

@@ -139,13 +139,25 @@ fn is_lost_with_its_charger(world: &World, node: &Node) -> bool {
     world.known.was_restored && open.any(|charge| is_orphaned(world, &charge.measured.id_tag))
 }
 
-/// Whether an idTag's home or its group's parent is gone or lies.
+/// Whether an idTag's home or its group's parent is gone or lies, or its group has never had one.
 fn is_orphaned(world: &World, id_tag: &IdTag) -> bool {
     let mut sites = world.scenario.sites.iter().enumerate();
     sites.any(|(index, site)| {
         let config = &site.config;
+        let group = config.chargers.get(id_tag).and_then(Option::as_ref);
         let vouches = config.chargers.contains_key(id_tag) || config.members.contains_key(id_tag);
         vouches && (!site.is_honest() || world.gateways[index].has_left)
+            || group.is_some_and(|group| !is_founded(world, group))
+    })
+}
+
+/// Whether a group is in the chain. One is not where the only charger of its parent left it before
+/// it was registered.
+fn is_founded(world: &World, group_id: &IdTag) -> bool {
+    let provider = world.branches[0].process.machine.as_ref();
+    provider.is_some_and(|provider| {
+        let group = provider.registry().group(group_id);
+        group.is_some_and(|group| provider.state().groups.contains_key(&group))
     })
 }
 

@@ -58,7 +58,7 @@ impl World {
                     Who::Gateway(index) => self.gateways[index].process.slow_ms = ms,
                 }
             }
-            Fault::BackUp => self.backup = self.branches[0].process.store.copy(),
+            Fault::BackUp => self.back_up_provider(),
             Fault::Restore => self.restore_provider(),
             Fault::Leave(index) => {
                 self.tally.count("gateway left for good");

@@ -232,14 +232,18 @@ impl World {
         self.queue.push(at, event);
     }
 
+    fn tokens(&self) -> Vec<rules::Input> {
+        let claims = self.scenario.sites.iter().enumerate();
+        let input = |(index, site): (usize, &crate::scenario::Site)| rules::Input::CreateToken {
+            token: token(index),
+            groups: site.claims.iter().cloned().collect(),
+        };
+        claims.map(input).collect()
+    }
+
     /// The operator's part: before anything else happens.
     fn give_tokens_out(&mut self) {
-        let claims = self.scenario.sites.iter().enumerate();
-        let tokens: Vec<_> = claims
-            .map(|(index, site)| (token(index), site.claims.iter().cloned().collect()))
-            .collect();
-        for (token, groups) in tokens {
-            let input = rules::Input::CreateToken { token, groups };
+        for input in self.tokens() {
             self.branches[0].process.inbox.push(Item::input(input));
         }
         self.run(Who::Provider(0), self.branches[0].process.life);
@@ -406,6 +410,12 @@ impl World {
         self.note(who, || format!("starts, life {life}"));
         self.queue.push(self.now, Event::Tick(who, life));
         self.forget_told();
+        if branch == 0 && self.known.was_restored {
+            // The operator makes the tokens again that were made after the backup.
+            for input in self.tokens() {
+                self.post_provider(0, input);
+            }
+        }
         if self.scenario.provider_lie.is_some() {
             // Who lies does not listen.
             self.post_provider(branch, rules::Input::SealWithoutReports);

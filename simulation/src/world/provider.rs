@@ -211,6 +211,16 @@ impl World {
         self.note(Who::Provider(branch), || format!("tells: {words}"));
     }
 
+    /// The operator copies the provider's disk. Not before there are voters: who has none to listen
+    /// to cannot know what was promised after the copy was made.
+    pub(super) fn back_up_provider(&mut self) {
+        let process = &self.branches[0].process;
+        let provider = process.machine.as_ref();
+        if provider.is_some_and(|provider| !provider.state().groups.is_empty()) {
+            self.backup = process.store.copy();
+        }
+    }
+
     /// The provider's disk is lost; it begins again from the newest backup.
     pub(super) fn restore_provider(&mut self) {
         let Some(backup) = self.backup.as_ref().and_then(Store::copy) else {
