@@ -248,6 +248,6 @@ impl Node {
         }
         self.signed_last = later(self.signed_last, (seq, profile.hash()));
         self.persist(disk::last_profile(&self.signed_last));
-        self.charge_final(seq, bytes);
+        self.charge_final(seq, height, bytes);
     }
 }

@@ -72,8 +72,9 @@ fn is_due(world: &World, one: usize, other: usize) -> bool {
     }
 }
 
+/// Whether a gateway holds what convicts the provider, or what the voters made of it.
 fn holds_evidence(world: &World, index: usize) -> bool {
-    let mut is_there = false;
+    let mut is_there = world.checks.has_resumed(index);
     let store = &world.gateways[index].process.store;
     stored_evidence(store, |_, _| is_there = true).expect("memory is whole");
     is_there

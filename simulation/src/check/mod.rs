@@ -52,6 +52,8 @@ struct Watched {
     final_height: u64,
     // It was handed words of voters: it may give its chain up, once.
     may_begin_anew: bool,
+    // It was handed them: that there was another story is known to it.
+    has_resumed: bool,
 }
 
 /// See the head of this file.
@@ -204,7 +206,13 @@ impl Checks {
     pub(crate) fn gateway_resumes(&mut self, index: usize) {
         self.has_resumed = true;
         self.watched[index].may_begin_anew = true;
+        self.watched[index].has_resumed = true;
         self.watched[index].must_be_stopped = false;
+    }
+
+    /// Whether a gateway was handed what voters picked.
+    pub(super) fn has_resumed(&self, index: usize) -> bool {
+        self.watched[index].has_resumed
     }
 
     fn accused(&mut self, index: usize, of: &str) {
