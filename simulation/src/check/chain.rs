@@ -115,8 +115,11 @@ impl Checks {
                 continue;
             };
             let (node, seq) = (line.profile.body.node, line.profile.body.seq);
-            let signed = self.watched[signer].signed.get(&(node, seq));
-            if signed.is_none_or(|(hash, _)| *hash != line.profile.hash()) {
+            let (watched, hash) = (&self.watched[signer], line.profile.hash());
+            let signed = watched.signed.get(&(node, seq));
+            let is_signed = signed.is_some_and(|(signed, _)| *signed == hash)
+                || watched.signed_before.contains(&hash);
+            if !is_signed {
                 let words = format!(
                     "gateway {index} booked charge {seq} of gateway {signer}, which never signed it"
                 );

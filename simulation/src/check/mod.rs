@@ -9,7 +9,7 @@ mod chain;
 mod ending;
 mod outbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ledger::Node;
@@ -43,6 +43,9 @@ struct Watched {
     tip: Option<Hash>,
     // Number and hash of each profile it signed, and the charge's name.
     signed: BTreeMap<(NodeId, u32), (Hash, [u8; 16])>,
+    // Hashes of those that it signed before its disk was lost.
+    signed_before: BTreeSet<Hash>,
+    was_replaced: bool,
     // Charges it has taken in and not let go.
     outbox: Vec<[u8; 16]>,
     // Charges it let go, with proof that they are final.
@@ -188,7 +191,9 @@ impl Checks {
                 self.violated("no honest party is convicted", &words);
             }
             Event::FalseBill => self.accused(index, "a false bill"),
-            Event::Restored { provider, here } if !self.provider_lies => {
+            Event::Restored { provider, here }
+                if !self.provider_lies && !self.watched[index].was_replaced =>
+            {
                 let words = format!(
                     "gateway {index} knows its charges up to {here}, the provider up to {provider}"
                 );
@@ -200,6 +205,19 @@ impl Checks {
             }
             _ => {}
         }
+    }
+
+    /// A gateway goes on with an older disk, or an empty one.
+    pub(crate) fn gateway_replaced(&mut self, index: usize) {
+        let before = std::mem::take(&mut self.watched[index]);
+        let signed = before.signed.values().map(|(hash, _)| *hash);
+        let mut signed_before = before.signed_before;
+        signed_before.extend(signed);
+        self.watched[index] = Watched {
+            signed_before,
+            was_replaced: true,
+            ..Watched::default()
+        };
     }
 
     /// A gateway is handed what voters picked.

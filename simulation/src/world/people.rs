@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     Ended,
     /// The gateway has told the charger that it has it.
     Saved,
+    /// The meter counts, for a gateway whose disk knows nothing of it any more.
+    Forgotten,
 }
 
 /// A charge: what was planned, and what the meter counted.
@@ -41,6 +43,8 @@ pub(crate) struct Charging {
     pub(crate) start: UnixSeconds,
     pub(crate) end: UnixSeconds,
     pub(crate) register_start: EnergyWh,
+    /// Its gateway's disk was lost since it began: it may be in no block and no outbox.
+    pub(crate) is_on_lost_disk: bool,
 }
 
 impl Charging {
@@ -84,6 +88,7 @@ impl People {
             start: UnixSeconds(0),
             end: UnixSeconds(0),
             register_start: EnergyWh(0),
+            is_on_lost_disk: false,
         };
         Self {
             charges: scenario.charges.iter().map(charging).collect(),
@@ -217,6 +222,7 @@ impl World {
         let (site, outlet) = self.people.place(charge);
         let end = self.gateways[site].process.clock(self.now).seconds();
         let charging = &mut self.people.charges[charge];
+        let is_forgotten = charging.phase == Phase::Forgotten;
         charging.phase = Phase::Ended;
         self.tally.count("charge metered");
         // A clock that was set back in between gives a charge of no length, never a negative one.
@@ -228,6 +234,10 @@ impl World {
             .entry((site, outlet))
             .or_insert(100_000) += energy;
         self.people.free(charge);
+        if is_forgotten {
+            self.people.charges[charge].phase = Phase::Away;
+            return;
+        }
         self.note(Who::Gateway(site), || {
             format!("charge {charge} ends with {energy} Wh")
         });
@@ -274,7 +284,9 @@ impl World {
             let charge = usize::try_from(*number).expect("small");
             match self.people.charges[charge].phase {
                 Phase::Ended => self.save(charge),
-                Phase::Charging => {}
+                // A backup has it running, and it ended since.
+                Phase::Saved => self.save(charge),
+                Phase::Charging | Phase::Forgotten => {}
                 // Stored, but nobody was told to begin.
                 _ => {
                     let item = Item {
@@ -291,6 +303,21 @@ impl World {
             let is_stored = running.iter().any(|n| usize::try_from(*n) == Ok(charge));
             if charging.planned.site == index && charging.phase == Phase::Ended && !is_stored {
                 charging.phase = Phase::Saved;
+            }
+        }
+    }
+
+    /// A gateway's disk was lost, and with it what was not in a backup.
+    pub(super) fn people_lose_disk(&mut self, index: usize) {
+        let charges = self.people.charges.iter_mut();
+        for charging in charges.filter(|charging| charging.planned.site == index) {
+            match charging.phase {
+                Phase::Charging => charging.phase = Phase::Forgotten,
+                Phase::Ended | Phase::Saved => {
+                    charging.phase = Phase::Saved;
+                    charging.is_on_lost_disk = true;
+                }
+                _ => {}
             }
         }
     }
