@@ -80,6 +80,12 @@ pub(crate) fn charge_id(charge: usize) -> [u8; 16] {
     id
 }
 
+/// What the meter at an outlet shows when a run begins: at each outlet of a site something else, as
+/// the sums at the end tell charges by it.
+fn first_register((_, outlet): (usize, usize)) -> u64 {
+    100_000 + 10_000_000 * u64::try_from(outlet).expect("few outlets")
+}
+
 impl People {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let charging = |planned: &PlannedCharge| Charging {
@@ -104,7 +110,7 @@ impl People {
         if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
             return false;
         }
-        let register = self.registers.entry(place).or_insert(100_000);
+        let register = self.registers.entry(place).or_insert(first_register(place));
         let (last, first) = (*register, (*register / step + 1) * step);
         *register = first;
         self.swapped.insert(place, Swapped { last, first });
@@ -208,7 +214,8 @@ impl World {
     fn begun(&mut self, index: usize, charge: usize) {
         let start = self.gateways[index].process.clock(self.now).seconds();
         let place = self.people.place(charge);
-        let register = *self.people.registers.entry(place).or_insert(100_000);
+        let registers = &mut self.people.registers;
+        let register = *registers.entry(place).or_insert(first_register(place));
         let charging = &mut self.people.charges[charge];
         charging.phase = Phase::Charging;
         charging.start = start;
@@ -232,7 +239,7 @@ impl World {
             .people
             .registers
             .entry((site, outlet))
-            .or_insert(100_000) += energy;
+            .or_insert(first_register((site, outlet))) += energy;
         self.people.free(charge);
         if is_forgotten {
             self.people.charges[charge].phase = Phase::Away;
