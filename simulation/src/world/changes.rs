@@ -7,10 +7,6 @@ use super::{Item, Who, World};
 use crate::changes::{Change, Edit};
 use crate::process::Done;
 
-/// Where the register of a new meter may begin: far from that of the old one, so that charges by the
-/// two are told apart.
-const NEW_METER: u64 = 10_000_000;
-
 impl World {
     pub(super) fn change(&mut self, change: Change) {
         match change {
@@ -32,7 +28,7 @@ impl World {
 
     /// Somebody takes the meter of a free outlet out, puts a new one in, and tells the gateway.
     fn exchange_meter(&mut self, site: usize, outlet: usize) {
-        if !self.gateways[site].has_left && self.people.swap_meter((site, outlet), NEW_METER) {
+        if !self.gateways[site].has_left && self.people.swap_meter((site, outlet)) {
             self.tally.count("meter exchanged");
             self.tell_of_exchanges(site);
         }

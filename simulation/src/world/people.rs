@@ -106,12 +106,19 @@ impl People {
 
     /// Puts a new meter in where nobody charges; `false` where somebody does, or somebody else is
     /// at it. Nobody charges there until the gateway knows.
-    pub(super) fn swap_meter(&mut self, place: (usize, usize), step: u64) -> bool {
+    pub(super) fn swap_meter(&mut self, place: (usize, usize)) -> bool {
         if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
             return false;
         }
-        let register = self.registers.entry(place).or_insert(first_register(place));
-        let (last, first) = (*register, (*register / step + 1) * step);
+        let (base, step) = (first_register(place), 1_000_000);
+        let register = self.registers.entry(place).or_insert(base);
+        let last = *register;
+        let first = match last.is_multiple_of(3) {
+            // It was in use elsewhere.
+            true => (last / step + 1) * step,
+            // It is new.
+            false => base - 100_000 + last % 50_000,
+        };
         *register = first;
         self.swapped.insert(place, Swapped { last, first });
         true
