@@ -199,6 +199,14 @@ impl Checks {
                 );
                 self.violated("nothing acknowledged is lost", &words);
             }
+            Event::Held { outlet, reason }
+                if self.refuses_nothing
+                    && !self.watched[index].was_replaced
+                    && reason.starts_with("the meter's register is below") =>
+            {
+                let words = format!("a charge of gateway {index} at {outlet}: {reason}");
+                self.violated("a charge by a new meter waits for its exchange", &words);
+            }
             Event::Refused { seq, reason } if self.refuses_nothing => {
                 let words = format!("charge {seq} of gateway {index}: {reason}");
                 self.violated("no honest charge is refused", &words);
