@@ -34,7 +34,7 @@
 //! The feature `simulator` adds a meter to read from where there is none.
 #![warn(missing_docs)]
 
-mod block;
+pub mod block;
 pub mod decode;
 pub mod error;
 mod link;
@@ -44,9 +44,13 @@ pub mod reading;
 pub mod simulator;
 pub mod tcp;
 
-pub use decode::{NoNumber, RawValue};
+pub use block::{Block, Request};
+pub use decode::{Exact, NoNumber, RawValue};
 pub use error::{Finding, MeterError};
-pub use map::{MapError, Probe, Register, RegisterMap, RegisterSpace, Scale, ValueType, WordOrder};
+pub use map::{
+    Connection, Energy, MapError, Measurand, Probe, Quantity, Register, RegisterMap, RegisterMaps,
+    RegisterSpace, Scale, ValueType, WordOrder,
+};
 pub use reading::{Clock, Identity, MeterSerial, Reading};
 #[cfg(feature = "simulator")]
 pub use simulator::{SimulatedMeter, Simulator};

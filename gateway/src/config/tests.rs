@@ -40,7 +40,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
 fn a_value_that_cannot_be_used_is_named_with_what_can() {
     check(
         ("eastron-sdm630", "sdm63"),
-        "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are eastron-sdm630",
+        &format!(
+            "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}",
+            RegisterMap::builtin_ids().collect::<Vec<_>>().join(", ")
+        ),
     );
     check(
         ("ws://127.0.0.1:9650/billing", "http://127.0.0.1:7400"),
