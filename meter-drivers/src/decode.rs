@@ -204,6 +204,12 @@ impl Exact {
         })
     }
 
+    /// Whether it is exactly 0.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.numerator.bits() == 0
+    }
+
     /// The energy in Wh, and the register's step there in mWh, rounded up.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub mod map;
 pub mod reading;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sunspec;
 pub mod tcp;
 
 pub use block::{Block, Request};

@@ -151,8 +151,13 @@ pub enum ConfigError {
         problem: String,
     },
     /// A meter model in the folder `meter_models` that is none.
-    #[error("{0}{cause}", cause = cause(.0))]
-    MeterModels(#[from] MapError),
+    #[error("{file}: meter_models cannot be used: {source}{cause}", cause = cause(.source))]
+    MeterModels {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong in the folder, and where.
+        source: MapError,
+    },
     /// A value that cannot be used.
     #[error("{file}: {key} = {found:?} cannot be used; {accepted}")]
     Value {
@@ -286,7 +291,14 @@ impl Check<'_> {
         };
         let maps = match &raw.meter_models {
             None => RegisterMaps::builtin().clone(),
-            Some(folder) => RegisterMaps::load(&self.beside_the_file(folder))?,
+            Some(folder) => {
+                RegisterMaps::load(&self.beside_the_file(folder)).map_err(|source| {
+                    ConfigError::MeterModels {
+                        file: self.file.to_owned(),
+                        source,
+                    }
+                })?
+            }
         };
         for meter in raw.meter {
             let (id, meter) = self.meter(meter, &maps)?;
