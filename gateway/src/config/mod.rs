@@ -151,12 +151,12 @@ pub enum ConfigError {
         problem: String,
     },
     /// A meter model in the folder `meter_models` that is none.
-    #[error("{file}: meter_models cannot be used: {source}{cause}", cause = cause(.source))]
+    #[error("{file}: meter_models cannot be used: {problem}{cause}", cause = cause(.problem))]
     MeterModels {
         /// The file.
         file: PathBuf,
         /// What is wrong in the folder, and where.
-        source: MapError,
+        problem: MapError,
     },
     /// A value that cannot be used.
     #[error("{file}: {key} = {found:?} cannot be used; {accepted}")]
@@ -292,10 +292,10 @@ impl Check<'_> {
         let maps = match &raw.meter_models {
             None => RegisterMaps::builtin().clone(),
             Some(folder) => {
-                RegisterMaps::load(&self.beside_the_file(folder)).map_err(|source| {
+                RegisterMaps::load(&self.beside_the_file(folder)).map_err(|problem| {
                     ConfigError::MeterModels {
                         file: self.file.to_owned(),
-                        source,
+                        problem,
                     }
                 })?
             }

@@ -133,6 +133,8 @@ fn only_whole_numbers_near_zero_are_powers_of_ten() {
     assert_eq!(power(0xFFF5, ValueType::I16), Err(NoNumber::NoScale));
     assert_eq!(power(0x8000, ValueType::I16), Err(NoNumber::NoScale));
     assert_eq!(power(u64::MAX, ValueType::U64), Err(NoNumber::NoScale));
+    // 2 × 10^1: the number is near 0, the value is not.
+    assert_eq!(power(0x0100_0002, ValueType::T5), Err(NoNumber::NoScale));
 }
 
 /// Rounds by way of the decimal text of the number, which Rust prints exactly.

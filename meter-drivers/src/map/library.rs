@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::{MapError, RegisterMap};
 
-/// The largest file that is read; the longest map compiled in has a tenth of it.
+/// The largest file that is read; the longest map compiled in has a twentieth of it.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
 /// The most maps that are read from a folder.
 const MAX_FILES: usize = 256;

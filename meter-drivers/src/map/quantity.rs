@@ -229,5 +229,16 @@ mod tests {
         assert_eq!(wh(1.0e15, f64::MIN_POSITIVE), Ok(1_000_000_000_000_000));
         assert_eq!(wh(1.0, -1.0), Err(NoNumber::Negative));
         assert_eq!(wh(1.0, f64::NAN), Err(NoNumber::NotANumber));
+        // The step of a sum is that of its coarser counter, whichever comes first: 4 Wh at 2^54.
+        let step = |first: f64, second: f64| {
+            let exact = |value: f64| {
+                let raw = RawValue::new(value.to_bits(), ValueType::F64).expect("a number");
+                raw.exact(Scale::ONE, 0)
+            };
+            let sum = exact(first).plus(&exact(second)).expect("two counters");
+            sum.energy().expect("below 2^64").1
+        };
+        assert_eq!(step(18_014_398_509_481_984.0, 1.0), 4_000);
+        assert_eq!(step(1.0, 18_014_398_509_481_984.0), 4_000);
     }
 }

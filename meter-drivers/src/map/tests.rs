@@ -259,3 +259,58 @@ fn requests_are_the_fewest_that_each_model_allows() {
     check_requests("bauer-bsm-ws36a", all, &[(0x9C9C, 53, false)]);
     check_requests("siemens-sicam-t-7kg966", &[EnergyImport], &[]);
 }
+
+#[test]
+fn a_register_that_may_be_missing_is_no_bridge_between_others() {
+    let text = SDM630
+        .replace("readable = [{ first = 0x0000, last = 0x004F }]\n", "")
+        .replace(
+            "voltage_l2 = { address = 0x0002 }",
+            "voltage_l2 = { address = 0x0002, optional = true }",
+        );
+    let map = RegisterMap::parse("x.toml", &text).expect("a valid map");
+    let voltages = [
+        Measurand::VoltageL1,
+        Measurand::VoltageL2,
+        Measurand::VoltageL3,
+    ];
+    let requests: Vec<_> = map
+        .requests(&voltages)
+        .iter()
+        .map(|request| (request.block.start, request.block.count, request.optional))
+        .collect();
+    assert_eq!(requests, [(0, 2, false), (4, 2, false), (2, 2, true)]);
+}
+
+const GUIDE: &str = include_str!("../../../docs/meter-models.md");
+
+#[test]
+fn the_example_of_the_guide_is_a_map() {
+    let example = GUIDE
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .expect("there is one");
+    let map = RegisterMap::parse("acme-pm3.toml", example).expect("a valid map");
+    assert_eq!(map.id(), "acme-pm3");
+    assert_eq!(map.requests(&Measurand::ALL).len(), 2);
+}
+
+#[test]
+fn the_guide_lists_every_model_and_key() {
+    for map in RegisterMaps::builtin().iter() {
+        assert!(
+            GUIDE.contains(&format!("| `{}` |", map.id())),
+            "{}",
+            map.id()
+        );
+    }
+    for measurand in Measurand::ALL {
+        assert!(GUIDE.contains(&format!("`{measurand}`")), "{measurand}");
+    }
+    let billable = RegisterMaps::builtin()
+        .iter()
+        .filter(|map| map.energy_import().is_some());
+    let (all, billable) = (RegisterMaps::builtin().iter().count(), billable.count());
+    assert!(GUIDE.contains(&format!("{all} models, {billable} of them to bill by")));
+}

@@ -210,6 +210,8 @@ fn integers_are_preferred_as_long_as_they_make_sense() {
     check_choice(|device| device.put(40_196 + 17, &[0]), 213);
     check_choice(|device| device.put(40_196 + 1, &[104]), 213);
     check_choice(|device| device.put_float(40_070 + 26, 1.0e-41), 203);
+    // No grid to count the waves of.
+    check_choice(|device| device.put(40_196 + 16, &[0]), 203);
     // A new meter has counted nothing, and the floats are broken.
     check_choice(
         |device| {
