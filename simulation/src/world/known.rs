@@ -153,7 +153,9 @@ impl World {
             let mut gateways = self.gateways.iter();
             let parent = gateways.position(|gateway| Some(gateway.key.public()) == key);
             let is_heard = parent.is_some_and(|index| self.known.tellers.contains(&index));
-            let is_dormant = state.genesis.is_dormant(group.last_ballot, now);
+            // One that was dormant may have woken up in this very block.
+            let is_awake = group.last_ballot < state.time || is_heard;
+            let is_dormant = !is_awake || state.genesis.is_dormant(group.last_ballot, now);
             voters += u64::from(is_heard || !is_dormant);
             heard += u64::from(is_heard);
         }
