@@ -145,7 +145,8 @@ impl World {
         let (true, false, Some(provider)) = (is_first, is_free, &process.machine) else {
             return;
         };
-        let now = process.clock(self.now).seconds();
+        // Who was silent too long by its clock when it began to go on, that may have been ahead.
+        let now = process.clock(self.now).plus_ms(self.ahead_ms).seconds();
         let state = provider.state();
         let (mut voters, mut heard) = (0, 0);
         for group in state.groups.values().filter(|g| g.voter_since < height) {
