@@ -126,3 +126,21 @@ fn a_new_parent_looks_for_what_it_was_promised() {
         _ => None,
     });
 }
+
+/// Went wrong: it kept headers only, and its group's vote was silent for ever.
+#[test]
+fn a_parent_that_lost_its_disk_is_one_again_without_chargers_of_its_own() {
+    let mut net = Network::new();
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(3);
+    let household = net.index("household");
+    net.crash("household");
+    net.lose_state("household");
+    net.gateways[household].config.chargers.clear();
+    net.restart("household");
+    net.restore_link("household");
+    net.charge("fleet", "FLEET-1", wh(2_000));
+    net.run_rounds(4);
+    assert!(net.node("household").state().is_some());
+    net.assert_settled();
+}

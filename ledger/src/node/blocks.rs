@@ -141,8 +141,7 @@ impl Node {
     pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
         let height = block.header.body.height;
         let Some(chain) = self.kept.blocks() else {
-            // Sent before the provider knew that this node keeps headers.
-            self.header(now, block.header);
+            self.block_came_unasked(now, block);
             return;
         };
         if self.stopped.is_some() {
@@ -170,6 +169,23 @@ impl Node {
         match apply(&chain.state, &block) {
             Ok(next) => self.accept(now, next, block),
             Err(invalid) => self.reject(&block, &invalid),
+        }
+    }
+
+    /// The provider sends blocks to parents: a node with headers only that gets one is a parent and
+    /// does not know it, as its disk was lost and its own chargers are in other groups by now.
+    fn block_came_unasked(&mut self, now: UnixMillis, block: Block) {
+        let is_signed = self.kept.genesis().is_some_and(|genesis| {
+            let signed = block
+                .header
+                .verify(&genesis.provider_key, &genesis.chain_id());
+            signed.is_ok()
+        });
+        let height = block.header.body.height;
+        self.header(now, block.header);
+        if is_signed && self.stopped.is_none() {
+            self.become_full();
+            self.catch_up(height);
         }
     }
 

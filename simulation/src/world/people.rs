@@ -104,23 +104,27 @@ impl People {
         }
     }
 
-    /// Puts a new meter in where nobody charges; `false` where somebody does, or somebody else is
-    /// at it. Nobody charges there until the gateway knows.
-    pub(super) fn swap_meter(&mut self, place: (usize, usize)) -> bool {
-        if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
-            return false;
-        }
+    /// What the meter at an outlet shows, and what another one would.
+    pub(super) fn new_meter(&self, place: (usize, usize)) -> Swapped {
         let (base, step) = (first_register(place), 1_000_000);
-        let register = self.registers.entry(place).or_insert(base);
-        let last = *register;
+        let last = self.registers.get(&place).copied().unwrap_or(base);
         let first = match last.is_multiple_of(3) {
             // It was in use elsewhere.
             true => (last / step + 1) * step,
             // It is new.
             false => base - 100_000 + last % 50_000,
         };
-        *register = first;
-        self.swapped.insert(place, Swapped { last, first });
+        Swapped { last, first }
+    }
+
+    /// Puts a new meter in where nobody charges; `false` where somebody does, or somebody else is
+    /// at it. Nobody charges there until the gateway knows.
+    pub(super) fn swap_meter(&mut self, place: (usize, usize), swapped: Swapped) -> bool {
+        if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
+            return false;
+        }
+        self.registers.insert(place, swapped.first);
+        self.swapped.insert(place, swapped);
         true
     }
 
