@@ -451,7 +451,9 @@ impl Node {
             }
         }
         if let Some(genesis) = self.kept.genesis() {
-            self.rounds.begin_after(genesis.round_at(now));
+            // By the provider's clock as well: this node's may be behind.
+            let theirs = genesis.round_at(ack.current_time);
+            self.rounds.begin_after(theirs.max(genesis.round_at(now)));
         }
         // A new link ends the old one, whether or not that was told.
         self.link_down();
