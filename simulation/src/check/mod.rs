@@ -81,6 +81,8 @@ pub(crate) struct Checks {
     watched: Vec<Watched>,
     // Voters have picked one of two stories: what was final in the other is not any more.
     has_resumed: bool,
+    // The provider told two stories before there was a voter.
+    has_two_beginnings: bool,
     pub(crate) branches: Branches,
 }
 
@@ -115,6 +117,7 @@ impl Checks {
             confirmed: BTreeMap::new(),
             watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
             has_resumed: false,
+            has_two_beginnings: false,
             branches: Branches::default(),
         }
     }
