@@ -221,6 +221,8 @@ impl Node {
             && file.verify(Some(&headers.genesis.provider_key)).is_ok();
         if is_proof {
             self.proven(&file, height, bytes);
+            // Where the answer to the question came first, it did not ask for the next.
+            self.ask_for_proofs();
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{ChargerId, GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile, UnixMillis};
 
 use super::disk::LastSealed;
-use super::{Effect, Node, disk};
+use super::{Effect, Node, Pending, disk};
 use crate::apply::parent_key;
 use crate::block::{Block, GroupBlock};
 use crate::frame::{Frame, SealedGroup, SealedProfile, Witnessed};
@@ -168,7 +168,14 @@ impl Node {
         }
         self.wake_for_seal(now);
         // What was refused for want of a peer, or of time, may go through now.
+        let is_proof_due =
+            self.deferred.contains_key(&Pending::Proof) && !self.is_deferred(&Pending::Proof);
         self.deferred.retain(|_, at| *at > now);
+        if is_proof_due {
+            // No header may come for long that would ask again.
+            self.deferred.remove(&Pending::Proof);
+            self.ask_for_proofs();
+        }
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();
