@@ -3,16 +3,18 @@
 mod support;
 
 use ledger::State;
-use ledger::block::{Block, Body, Record};
+use ledger::block::Block;
 use ledger::evidence::EvidenceFile;
 use ledger::frame::Frame;
 use ledger::node::{Event, Input};
-use ledger::seal::seal;
+use protocol::ChargerId;
 use protocol::message::{
     Register, RegisterAck, RegisterInfo, Registration, Request, Response, Status,
 };
-use protocol::{ChargerId, TariffId};
-use support::{Network, provider_key, tag, wh};
+use support::{Network, tag, wh};
+
+/// Rounds after which every receipt is due.
+const LATE: u64 = 9;
 
 /// The provider's answer that makes the member, cut off from now on, a parent.
 fn become_parent(net: &mut Network) {
@@ -60,21 +62,6 @@ fn give(net: &mut Network, block: Block) {
     net.node_gets(net.index("member"), frame);
 }
 
-/// A block after `state` that holds no charge, in the provider's name.
-fn other(net: &Network, state: &State) -> (Block, State) {
-    let tariff = Record::Tariff {
-        id: TariffId(state.tariff().0 + 1),
-        document: "dearer".to_owned(),
-    };
-    let body = Body {
-        records: vec![tariff],
-        ..Body::default()
-    };
-    // So late that every receipt is due.
-    let (round, time) = (state.round + 9, net.now.seconds());
-    seal(state, body, round, time, &provider_key()).expect("valid")
-}
-
 /// The evidence that stopped the member holds.
 fn assert_stopped(net: &Network, is_it: impl Fn(&Event) -> Option<Vec<u8>>) {
     assert!(net.node("member").stopped().is_some());
@@ -96,7 +83,7 @@ fn the_chain_that_a_new_parent_gets_is_the_one_it_followed() {
     let mut state = State::new(net.genesis.clone());
     for _ in 0..net.provider().state().height {
         assert_eq!(net.node("member").stopped(), None);
-        let (block, next) = other(&net, &state);
+        let (block, next) = net.other_block(&state, LATE);
         give(&mut net, block);
         state = next;
     }
@@ -119,7 +106,7 @@ fn a_new_parent_looks_for_what_it_was_promised() {
         give(&mut net, block);
     }
     assert_eq!(net.node("member").stopped(), None);
-    let (block, _) = other(&net, &state);
+    let (block, _) = net.other_block(&state, LATE);
     give(&mut net, block);
     assert_stopped(&net, |event| match event {
         Event::BrokenReceipt { evidence, .. } => evidence.clone(),

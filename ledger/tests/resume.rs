@@ -2,14 +2,13 @@
 
 mod support;
 
-use ledger::block::{Ballot, Block, Body, Header, Record};
+use ledger::block::{Ballot, Block, Header, Record};
 use ledger::frame::Frame;
 use ledger::node::{Charge, Input, Pick, ResumeRefusal, Stage};
 use ledger::provider;
 use ledger::resume::{NotResumed, Resume};
-use ledger::seal::seal;
-use protocol::{KeyPair, Signed, TariffId};
-use support::{Network, provider_key, site, wh};
+use protocol::{KeyPair, Signed};
+use support::{Network, site, wh};
 
 const ALL: [&str; 3] = ["household", "fleet", "depot"];
 
@@ -25,18 +24,7 @@ fn give_frame(net: &mut Network, name: &str, frame: Frame) {
 
 /// A block in place of the provider's next.
 fn other_block(net: &Network) -> Block {
-    let state = net.provider().state();
-    let tariff = Record::Tariff {
-        id: TariffId(state.tariff().0 + 1),
-        document: "dearer".to_owned(),
-    };
-    let body = Body {
-        records: vec![tariff],
-        ..Body::default()
-    };
-    let (round, time) = (state.round + 1, net.now.seconds());
-    let (block, _) = seal(state, body, round, time, &provider_key()).expect("valid");
-    block
+    net.other_block(net.provider().state(), 1).0
 }
 
 /// Three voters, and a block in place of the next that only the household is shown: it votes for
