@@ -46,6 +46,7 @@ pub mod error;
 pub mod map;
 pub mod meter;
 pub mod reading;
+pub mod recording;
 mod retry;
 #[cfg(feature = "simulator")]
 pub mod simulator;
@@ -57,6 +58,7 @@ pub use error::{Finding, MeterError};
 pub use map::{MapError, Probe, Register, RegisterMap, RegisterSpace, Scale, ValueType, WordOrder};
 pub use meter::{Meter, MeterConfig};
 pub use reading::{Clock, Identity, MeterSerial, Reading};
+pub use recording::{Recorded, Recording};
 #[cfg(feature = "simulator")]
 pub use simulator::{SimulatedMeter, Simulator};
 pub use transport::serial::{Parity, SerialSettings, StopBits};

@@ -70,12 +70,12 @@ impl Arbiter {
     /// The next request, with the block to ask for before it.
     fn next(&mut self) -> Result<(Request, Option<Block>), Idle> {
         let now = Instant::now();
-        if self.line.is_none() {
-            if let Some(moment) = self.retry.not_before().filter(|moment| *moment > now) {
-                return Err(Idle {
-                    until: Some(moment),
-                });
-            }
+        if self.line.is_none()
+            && let Some(moment) = self.retry.not_before().filter(|moment| *moment > now)
+        {
+            return Err(Idle {
+                until: Some(moment),
+            });
         }
         let (queues, units, last) = (&self.queues, &mut self.units, self.last);
         let mut until: Option<Instant> = None;

@@ -106,7 +106,7 @@ pub(super) fn words(
     Ok(words)
 }
 
-fn split(bits: u32, order: WordOrder) -> [u16; 2] {
+pub(super) fn split(bits: u32, order: WordOrder) -> [u16; 2] {
     let [a, b, c, d] = bits.to_be_bytes();
     let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     match order {
@@ -118,7 +118,7 @@ fn split(bits: u32, order: WordOrder) -> [u16; 2] {
 /// The bits of the greatest f32 that is not above `numerator` / `denominator`.
 ///
 /// Down, because a meter never shows energy that was not delivered yet.
-fn f32_bits_down(numerator: u128, denominator: u128) -> u32 {
+pub(super) fn f32_bits_down(numerator: u128, denominator: u128) -> u32 {
     if numerator == 0 {
         return 0;
     }

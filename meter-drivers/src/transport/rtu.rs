@@ -91,6 +91,42 @@ pub(crate) fn frame(unit_id: u8, pdu: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A request for registers, as a meter sees it.
+#[cfg(feature = "simulator")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) unit_id: u8,
+    pub(crate) function: u8,
+    pub(crate) start: u16,
+    pub(crate) count: u16,
+}
+
+/// Takes the first request off what arrived, and with it whatever comes before.
+///
+/// A meter has to find the next request among other units' answers, so unlike [`front`] this looks
+/// further in.
+#[cfg(feature = "simulator")]
+pub(crate) fn take_request(bytes: &mut Vec<u8>) -> Option<Request> {
+    let is_request = |frame: &[u8]| {
+        let (content, checksum) = frame.split_at(REQUEST_FRAME_BYTES - CRC_BYTES);
+        checksum == CRC.checksum(content).to_le_bytes()
+    };
+    let Some(at) = bytes.windows(REQUEST_FRAME_BYTES).position(is_request) else {
+        // The beginning of a request may be at the end.
+        let kept = bytes.len().min(REQUEST_FRAME_BYTES - 1);
+        bytes.drain(..bytes.len() - kept);
+        return None;
+    };
+    let frame: Vec<u8> = bytes.drain(..at + REQUEST_FRAME_BYTES).skip(at).collect();
+    let word = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
+    Some(Request {
+        unit_id: frame[0],
+        function: frame[1],
+        start: word(2),
+        count: word(4),
+    })
+}
+
 /// Bytes of the answer with `count` registers.
 pub(crate) fn answer_frame_bytes(count: u16) -> usize {
     1 + 2 + 2 * usize::from(count) + CRC_BYTES
@@ -137,6 +173,26 @@ mod tests {
         let frame = request(0x11, block);
         assert_eq!(frame, [0x11, 3, 0, 0x6B, 0, 3, 0x76, 0x87]);
         assert_eq!(frame.len(), REQUEST_FRAME_BYTES);
+    }
+
+    #[cfg(feature = "simulator")]
+    #[test]
+    fn a_meter_finds_the_request_behind_other_bytes() {
+        let block = Block {
+            space: RegisterSpace::Input,
+            start: 0x48,
+            count: 2,
+        };
+        let mut bytes = [&ANSWER[..], &request(9, block)[..], &[9, 4, 0]].concat();
+        let expected = Request {
+            unit_id: 9,
+            function: 4,
+            start: 0x48,
+            count: 2,
+        };
+        assert_eq!(take_request(&mut bytes), Some(expected));
+        assert_eq!(take_request(&mut bytes), None);
+        assert_eq!(bytes, [9, 4, 0]);
     }
 
     #[test]
