@@ -41,12 +41,15 @@ static int next(int fd) {
     return 0;
 }
 
-static void serve(modbus_t *context, modbus_mapping_t *registers) {
+/* On a line the server outlives what it cannot read; on TCP that is the connection's end. */
+static void serve(modbus_t *context, modbus_mapping_t *registers, int is_line) {
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
     while (next(modbus_get_socket(context))) {
         int length = modbus_receive(context, query);
-        if (length == -1)
+        if (length == -1 && (!is_line || errno == EIO))
             return;
+        if (length == -1)
+            modbus_flush(context);
         if (length > 0)
             modbus_reply(context, query, length, registers);
     }
@@ -69,7 +72,7 @@ int main(int count, char **words) {
             return fail("cannot open the port");
         puts("ready 0");
         fflush(stdout);
-        serve(context, registers);
+        serve(context, registers, 1);
         return 0;
     }
 
@@ -84,7 +87,7 @@ int main(int count, char **words) {
     fflush(stdout);
     while (next(listener)) {
         modbus_tcp_accept(context, &listener);
-        serve(context, registers);
+        serve(context, registers, 0);
         modbus_close(context);
     }
     return 0;
