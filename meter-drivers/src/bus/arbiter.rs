@@ -194,11 +194,11 @@ impl Arbiter {
             return Err(Fault::Reopened);
         }
         let began = Instant::now();
-        let units = &mut self.units;
+        let units = &self.units;
         let is_owed = |unit_id: u8, shape| {
             units
-                .get_mut(&unit_id)
-                .is_some_and(|unit| unit.debts.pay(shape))
+                .get(&unit_id)
+                .is_some_and(|unit| unit.debts.owes(shape))
         };
         let result = line.exchange(ask, next_transaction(), is_owed).await;
         self.settle(ask, began, result).map(|arrived| Answered {

@@ -48,11 +48,9 @@ impl Debts {
         })
     }
 
-    /// Takes a late answer; whether it was owed.
-    pub(super) fn pay(&mut self, shape: Shape) -> bool {
-        let before = self.0.len();
-        self.0.retain(|&(owed, _)| owed != shape);
-        self.0.len() < before
+    /// Whether an answer of `shape` may be a late one. It stays owed: there may be two of it.
+    pub(super) fn owes(&self, shape: Shape) -> bool {
+        self.end_of(shape).is_some()
     }
 
     /// Whether a refusal of `function` could be owed, too: it has no shape.
@@ -117,7 +115,6 @@ mod tests {
         debts.owe(Shape::of(energy), LATEST_ANSWER, now);
         let found = debts.passage(energy, &[energy], until);
         assert_eq!(found, Passage::NotBefore(until + LATEST_ANSWER));
-        assert!(debts.pay(Shape::of(energy)) && !debts.pay(Shape::of(energy)));
-        assert_eq!(debts.passage(energy, &[energy], until), Passage::Free);
+        assert!(debts.owes(Shape::of(energy)));
     }
 }

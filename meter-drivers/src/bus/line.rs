@@ -94,7 +94,7 @@ impl Line {
         &mut self,
         ask: &Ask,
         transaction: u16,
-        is_owed: impl FnMut(u8, Shape) -> bool,
+        is_owed: impl Fn(u8, Shape) -> bool,
     ) -> Result<Arrived, Fault> {
         let pause = self.pause.max(ask.pause);
         self.pause = ask.pause;
@@ -167,7 +167,7 @@ impl Line {
     async fn exchange_rtu(
         &mut self,
         ask: &Ask,
-        mut is_owed: impl FnMut(u8, Shape) -> bool,
+        is_owed: impl Fn(u8, Shape) -> bool,
     ) -> Result<Arrived, Fault> {
         self.buffer.clear();
         self.send(&rtu::request(ask.unit_id, ask.block), ask)
