@@ -16,7 +16,7 @@ use meter_drivers::transport::{Dialled, Wire};
 use meter_drivers::{Dial, Framing};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::fault::Fault;
 use crate::frame::Frame;
@@ -24,6 +24,10 @@ use crate::random::Random;
 
 /// The latest an answer comes after its request: before the driver believes that none can.
 const LATEST: Duration = meter_drivers::bus::LATEST_ANSWER;
+/// A peer that works answers within this.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
+/// Less than the silence that ends a frame at 9,600 baud.
+const BETWEEN_CRUMBS: Duration = Duration::from_micros(500);
 /// Old answers that are kept to come again.
 const KEPT: usize = 4_096;
 /// Requests in a hundred that something happens to.
@@ -118,7 +122,11 @@ pub struct Proxy<P> {
 
 enum Delivery {
     Bytes(Vec<u8>),
-    Disconnect { for_next: Vec<u8> },
+    /// Byte by byte, nothing in between: whoever sends a frame sends it whole.
+    Crumbs(Vec<u8>),
+    Disconnect {
+        for_next: Vec<u8>,
+    },
 }
 
 impl<P: Wire> Proxy<P> {
@@ -197,6 +205,12 @@ impl<P: Wire> Proxy<P> {
     async fn deliver(&mut self) {
         match self.due.pop_first() {
             Some((_, Delivery::Bytes(bytes))) => self.send(&bytes).await,
+            Some((_, Delivery::Crumbs(bytes))) => {
+                for byte in bytes {
+                    self.send(&[byte]).await;
+                    sleep(BETWEEN_CRUMBS).await;
+                }
+            }
             Some((_, Delivery::Disconnect { for_next })) => {
                 self.client = None;
                 self.for_next = for_next;
@@ -249,9 +263,10 @@ impl<P: Wire> Proxy<P> {
             Some(Fault::RequestLost) => unreachable!("the peer was not asked"),
             Some(Fault::AnswerLost) => (),
             Some(Fault::Late) => {
-                let latest = usize::try_from(LATEST.as_millis()).expect("seconds");
+                let latest = usize::try_from((LATEST - ANSWERED_WITHIN).as_millis());
+                let latest = latest.expect("seconds");
                 let half = usize::try_from(self.timeout.as_millis()).expect("seconds") / 2;
-                let late = self.random.between(half, latest - 100);
+                let late = self.random.between(half, latest);
                 self.after(unit_id, milliseconds(late), bytes);
             }
             Some(Fault::Twice) => {
@@ -286,7 +301,7 @@ impl<P: Wire> Proxy<P> {
             Some(Fault::OtherUnit) => {
                 let mut other = answer;
                 other.set_unit_id(unit_id % 4 + 1);
-                self.after(unit_id, now, other.bytes);
+                self.at_once(other.bytes);
             }
             Some(Fault::FewerRegisters) => {
                 let shorter = answer.shortened().unwrap_or(answer);
@@ -303,24 +318,17 @@ impl<P: Wire> Proxy<P> {
             }
             Some(Fault::VeryOld) => {
                 let old = self.old_for(request).unwrap_or_default();
-                self.after(unit_id, now, old);
+                self.at_once(old);
                 if self.random.chance(50) {
                     self.after(unit_id, now, bytes);
                 }
             }
             Some(Fault::MixedUp) => {
-                let until = Instant::now() + LATEST;
+                // Counted from the request: an answer took less than this already.
+                let until = Instant::now() + LATEST - ANSWERED_WITHIN;
                 self.mixed_up.insert(unit_id, (answer, until));
             }
-            Some(Fault::Crumbs) => {
-                for (index, byte) in bytes.into_iter().enumerate() {
-                    self.after(
-                        unit_id,
-                        Duration::from_micros(500 * u64::try_from(index).expect("few")),
-                        vec![byte],
-                    );
-                }
-            }
+            Some(Fault::Crumbs) => self.push(unit_id, now, Delivery::Crumbs(bytes)),
         }
     }
 
@@ -342,6 +350,13 @@ impl<P: Wire> Proxy<P> {
 
     fn after(&mut self, unit_id: u8, delay: Duration, bytes: Vec<u8>) {
         self.push(unit_id, delay, Delivery::Bytes(bytes));
+    }
+
+    /// Forged for the request in flight: later it could be just what is asked for then.
+    fn at_once(&mut self, bytes: Vec<u8>) {
+        self.deliveries += 1;
+        let key = (Instant::now(), self.deliveries);
+        self.due.insert(key, Delivery::Bytes(bytes));
     }
 
     fn push(&mut self, unit_id: u8, delay: Duration, delivery: Delivery) {

@@ -133,14 +133,30 @@ impl Arbiter {
             return;
         }
         let mut result = self.ask_behind(&request.ask, barrier).await;
-        // Modbus gateways end idle connections; a read may be repeated without harm.
+        // Modbus gateways end idle connections; a read may be repeated without harm, as long as the
+        // answer to the first cannot be taken for the second's.
         if was_open && request.ask.on.is_none() && matches!(result, Err(Fault::Lost(_))) {
-            result = match self.open(&request.ask).await {
-                Ok(()) => self.ask_behind(&request.ask, barrier).await,
-                Err(fault) => Err(fault),
+            result = match self.passage(&request.ask) {
+                Passage::Free => self.reopen_and_ask(&request.ask, None).await,
+                Passage::After(barrier) => self.reopen_and_ask(&request.ask, Some(barrier)).await,
+                Passage::NotBefore(_) => result,
             };
         }
         request.answer(result);
+    }
+
+    fn passage(&mut self, ask: &Ask) -> Passage {
+        let unit = self.units.entry(ask.unit_id).or_default();
+        unit.debts.passage(ask.block, &ask.known, Instant::now())
+    }
+
+    async fn reopen_and_ask(
+        &mut self,
+        ask: &Ask,
+        barrier: Option<Block>,
+    ) -> Result<Answered, Fault> {
+        self.open(ask).await?;
+        self.ask_behind(ask, barrier).await
     }
 
     /// Opens the line if it is not; whoever waits for it is told where it cannot be.

@@ -139,7 +139,14 @@ impl Line {
                         .and_then(|()| judge_pdu(ask, pdu));
                     self.buffer.drain(..length);
                     let at = self.active;
-                    return result.map(|words| Arrived { words, at });
+                    // Nothing else was asked. A frame that was cut short looks whole where the next
+                    // one's first bytes stand in for its last, and the rest of that is here then.
+                    let is_answer = matches!(result, Ok(_) | Err(Fault::Exception(_)));
+                    if is_answer && !self.buffer.is_empty() {
+                        return Err(surplus(self.buffer.len()));
+                    }
+                    let words = result?;
+                    return Ok(Arrived { words, at });
                 }
             }
         }
@@ -219,10 +226,7 @@ impl Line {
                 Ok(Ok(())) => (),
             }
         }
-        Err(Fault::Garbled(format!(
-            "{} bytes follow the answer",
-            self.buffer.len()
-        )))
+        Err(surplus(self.buffer.len()))
     }
 
     async fn send(&mut self, frame: &[u8], ask: &Ask) -> Result<(), Fault> {
@@ -278,6 +282,10 @@ impl Line {
 
 fn cut_short(received: usize) -> Fault {
     Fault::Garbled(format!("an answer ends after {received} bytes"))
+}
+
+fn surplus(count: usize) -> Fault {
+    Fault::Garbled(format!("{count} bytes follow the answer"))
 }
 
 fn shape(pdu: &[u8]) -> Option<Shape> {
