@@ -38,6 +38,8 @@ pub(super) struct Line {
     pause: Duration,
     /// Received and not judged yet.
     buffer: Vec<u8>,
+    /// Where in the buffer bytes began that were received together.
+    seams: Vec<usize>,
     /// Transactions of this connection whose answer may still come.
     owed: BTreeSet<u16>,
     /// Units whose last request was answered.
@@ -54,6 +56,7 @@ impl Line {
             active: Instant::now(),
             pause: Duration::ZERO,
             buffer: Vec::with_capacity(BUFFER_BYTES),
+            seams: Vec::new(),
             owed: BTreeSet::new(),
             answering: BTreeSet::new(),
         }
@@ -127,7 +130,7 @@ impl Line {
                     length,
                     ..
                 } if self.owed.remove(&other) => {
-                    self.buffer.drain(..length);
+                    self.take(length);
                 }
                 mbap::Front::Frame {
                     transaction: found,
@@ -137,19 +140,36 @@ impl Line {
                 } => {
                     let result = judge_header(ask, transaction, found, unit_id)
                         .and_then(|()| judge_pdu(ask, pdu));
-                    self.buffer.drain(..length);
+                    let is_two = self.holds_another_frame(length);
+                    self.take(length);
                     let at = self.active;
                     // Nothing else was asked. A frame that was cut short looks whole where the next
-                    // one's first bytes stand in for its last, and the rest of that is here then.
+                    // one's bytes stand in for its last.
                     let is_answer = matches!(result, Ok(_) | Err(Fault::Exception(_)));
                     if is_answer && !self.buffer.is_empty() {
                         return Err(surplus(self.buffer.len()));
+                    }
+                    if is_answer && is_two {
+                        return Err(Fault::Garbled("another frame begins in it".to_owned()));
                     }
                     let words = result?;
                     return Ok(Arrived { words, at });
                 }
             }
         }
+    }
+
+    /// Whether, within the first `length` bytes, bytes that came later begin as a frame does.
+    fn holds_another_frame(&self, length: usize) -> bool {
+        let frame = &self.buffer[..length];
+        let mut seams = self.seams.iter().filter(|&&seam| 0 < seam && seam < length);
+        seams.any(|&seam| mbap::begins(&frame[seam..]))
+    }
+
+    /// Takes the first `length` bytes out of the buffer.
+    fn take(&mut self, length: usize) {
+        self.buffer.drain(..length);
+        self.seams.clear();
     }
 
     async fn await_more(
@@ -270,10 +290,14 @@ impl Line {
 
     /// Waits for bytes and adds them to the buffer.
     async fn receive(&mut self) -> io::Result<()> {
+        let seam = self.buffer.len();
         match self.wire.read_buf(&mut self.buffer).await? {
             0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             _ => {
                 self.active = Instant::now();
+                if self.framing == Framing::Tcp {
+                    self.seams.push(seam);
+                }
                 Ok(())
             }
         }

@@ -64,6 +64,14 @@ pub(crate) fn front(bytes: &[u8]) -> Front<'_> {
     }
 }
 
+/// Whether an answer to a request for registers may begin here, as far as its header shows.
+pub(crate) fn begins(bytes: &[u8]) -> bool {
+    match *bytes {
+        [_, _, 0, 0, 0, length, _, function, ..] => length >= 3 && matches!(function & 0x7F, 3 | 4),
+        _ => false,
+    }
+}
+
 /// The frame that asks `unit_id` for `block`.
 pub(crate) fn request(transaction: u16, unit_id: u8, block: Block) -> Vec<u8> {
     let pdu = pdu::request(block);
@@ -108,6 +116,15 @@ mod tests {
             let bytes = [0, 1, 0, 0, high, low];
             assert_eq!(front(&bytes), Front::NoFrame(Spoilt::Length(length)));
         }
+    }
+
+    #[test]
+    fn a_frame_is_told_from_registers_by_its_header() {
+        assert!(begins(&ANSWER));
+        assert!(begins(&[0, 9, 0, 0, 0, 3, 1, 0x84, 2]));
+        assert!(!begins(&ANSWER[..7]));
+        assert!(!begins(&[0; 8]));
+        assert!(!begins(&ANSWER[1..]));
     }
 
     #[test]
