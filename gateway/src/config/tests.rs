@@ -28,7 +28,7 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 71: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 82: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
@@ -125,4 +125,93 @@ fn what_is_named_must_be_there_and_only_once() {
 fn debug_output_hides_the_token() {
     let config = parse(EXAMPLE).expect("the example is right");
     assert!(!format!("{config:?}").contains("paste-your-token-here"));
+}
+
+#[test]
+fn a_bus_is_one_line_with_settings_that_fit_it() {
+    let serial = "serial = \"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"";
+    let check = |change, accepted: &str| check(change, &format!("gateway.toml: {accepted}"));
+    let exactly_one = "bus.name = \"cellar\" cannot be used; write exactly one of tcp = \
+                       \"HOST:PORT\", serial = \"/dev/serial/by-id/...\" and rtu_over_tcp = \
+                       \"HOST:PORT\"";
+    check((serial, ""), exactly_one);
+    let both = format!("{serial}\ntcp = \"192.0.2.7:502\"");
+    check((serial, &both), exactly_one);
+    check(
+        (serial, "tcp = \"192.0.2.7:502\""),
+        "bus.tcp = \"192.0.2.7:502\" cannot be used; Modbus TCP has no baud, parity or stop_bits; \
+         leave them out, or use serial or rtu_over_tcp",
+    );
+    check(
+        (serial, "rtu_over_tcp = \"192.0.2.7:4001\""),
+        "bus.rtu_over_tcp = \"192.0.2.7:4001\" cannot be used; parity and stop_bits are set at the \
+         converter; leave them out (baud says how long silence between frames lasts)",
+    );
+    check(
+        (serial, "serial = \"ttyUSB0\""),
+        "bus.serial = \"ttyUSB0\" cannot be used; write the device's whole path, best one below \
+         /dev/serial/by-id",
+    );
+    check(
+        ("baud = 9600", "baud = 9601"),
+        "bus.baud = \"9601\" cannot be used; write one of 1200, 2400, 4800, 9600, 19200, 38400, \
+         57600, 115200",
+    );
+    check(
+        ("parity = \"none\"", "parity = \"mark\""),
+        "bus.parity = \"mark\" cannot be used; write \"none\", \"even\" or \"odd\"",
+    );
+    check(
+        ("stop_bits = 1", "stop_bits = 3"),
+        "bus.stop_bits = \"3\" cannot be used; write 1 or 2",
+    );
+    let again = "[[bus]]\nname = \"attic\"\nserial = \"/dev/serial/by-id/\
+                 usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0\"\n\n[[bus]]\nname = \"cellar\"";
+    check(
+        ("[[bus]]\nname = \"cellar\"", again),
+        "bus.name = \"cellar\" cannot be used; bus attic has the same line; put all its meters on one",
+    );
+}
+
+#[test]
+fn a_meter_is_on_one_line_and_alone_with_its_unit_id_there() {
+    let on_bus = "bus = \"cellar\"\nunit_id = 2";
+    let check = |to: &str, accepted: &str| {
+        check((on_bus, to), &format!("gateway.toml: {accepted}"));
+    };
+    let either = "meter.id = \"yard-meter\" cannot be used; write either address = \"HOST:PORT\" or \
+                  bus = \"NAME\"";
+    check("unit_id = 2", either);
+    check(&format!("{on_bus}\naddress = \"192.0.2.51:502\""), either);
+    check(
+        "bus = \"attic\"\nunit_id = 2",
+        "meter.bus = \"attic\" cannot be used; no [[bus]] has this name",
+    );
+    for unit in ["0", "248"] {
+        check(
+            &format!("bus = \"cellar\"\nunit_id = {unit}"),
+            &format!("meter.unit_id = \"{unit}\" cannot be used; on a bus, write 1 to 247"),
+        );
+    }
+    let twin = "bus = \"cellar\"\nunit_id = 2\n\n[[meter]]\nid = \"twin\"\nmodel = \
+                \"eastron-sdm630\"\nbus = \"cellar\"\nunit_id = 2";
+    check(
+        twin,
+        "meter.unit_id = \"2\" cannot be used; meter yard-meter has another's unit_id on bus cellar",
+    );
+}
+
+#[test]
+fn a_meter_among_others_is_waited_for_less_long() {
+    check(
+        ("timeout_ms = 500", "timeout_ms = 2000"),
+        "gateway.toml: meter.timeout_ms = \"2000\" cannot be used; write 50 to 1900",
+    );
+    check(
+        ("pause_ms = 0", "pause_ms = 1001"),
+        "gateway.toml: meter.pause_ms = \"1001\" cannot be used; write 0 to 1000",
+    );
+    let config = parse(&EXAMPLE.replacen("timeout_ms = 500", "", 1)).expect("it is right");
+    let shared = std::time::Duration::from_millis(500);
+    assert_eq!(config.meters["yard-meter"].timeout, shared);
 }

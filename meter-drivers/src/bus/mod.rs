@@ -15,8 +15,9 @@
 //! The line stands still for as long as a unit is waited for, so what a silent one costs is the sum of
 //! its timeouts. After the first it is asked again at 250 ms (a single frame is easily lost), then at
 //! 2 s, as long as all of them together stay below 1.9 s; after that it waits 40 times what its last
-//! attempt cost, at most 60 s. At the usual 500 ms: three attempts, **1.5 s in all and never more than
-//! 0.5 s at a time**, then one every 20 s, which is 2.4 % of the line. A unit alone on its line costs
+//! attempt cost, at most 60 s. At the usual 500 ms and 9,600 baud an attempt takes 0.55 s, with the time
+//! of the bytes and the drain: three attempts, **1.6 s in all and never more than 0.55 s at a time**,
+//! then one every 22 s, which is 2.4 % of the line. A unit alone on its line costs
 //! nobody anything and waits 8 s at most. What is known to be silent for more than another 8 s is
 //! answered for at once instead of keeping its caller. See `silence.rs`.
 //!
