@@ -83,7 +83,8 @@ pub(crate) fn request(unit_id: u8, block: Block) -> Vec<u8> {
 }
 
 /// The frame of `unit_id` around `pdu`.
-pub(crate) fn frame(unit_id: u8, pdu: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn frame(unit_id: u8, pdu: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(1 + pdu.len() + CRC_BYTES);
     frame.push(unit_id);
     frame.extend(pdu);
