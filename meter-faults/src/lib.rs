@@ -170,7 +170,7 @@ impl Customer {
     /// Reads once; whether there is a reading, which was checked.
     async fn read(&mut self, number: usize) -> Result<bool, String> {
         let begun_ms = millis(self.began.elapsed());
-        if number % IDENTIFIED_EVERY == 0 {
+        if number.is_multiple_of(IDENTIFIED_EVERY) {
             match self.meter.identify().await {
                 Ok(identity) => check::identity(self.unit_id, &identity)?,
                 Err(error) => return self.note(Some(&error)),

@@ -195,10 +195,10 @@ impl<P: Wire> Proxy<P> {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        if let Some(client) = &mut self.client {
-            if client.write_all(bytes).await.is_err() {
-                self.client = None;
-            }
+        if let Some(client) = &mut self.client
+            && client.write_all(bytes).await.is_err()
+        {
+            self.client = None;
         }
     }
 
@@ -222,15 +222,14 @@ impl<P: Wire> Proxy<P> {
     async fn requested(&mut self) -> io::Result<()> {
         while let Some(request) = Frame::take_request(self.framing, &mut self.from_client) {
             let fault = self.control.draw(self.framing, &mut self.random);
-            if let Some((mut kept, until)) = self.mixed_up.remove(&request.unit_id()) {
-                if let Some(transaction) = request.transaction().filter(|_| until > Instant::now())
-                {
-                    kept.set_transaction(transaction);
-                    self.after(request.unit_id(), Duration::ZERO, kept.bytes);
-                    // The answer to this request would be the next one's, and so on: a gateway
-                    // that does not catch up is dealt with by the driver's quarantine alone.
-                    continue;
-                }
+            let kept = self.mixed_up.remove(&request.unit_id());
+            let kept = kept.filter(|&(_, until)| until > Instant::now());
+            if let (Some((mut kept, _)), Some(transaction)) = (kept, request.transaction()) {
+                kept.set_transaction(transaction);
+                self.after(request.unit_id(), Duration::ZERO, kept.bytes);
+                // The answer to this request would be the next one's, and so on: a gateway that
+                // does not catch up is dealt with by the driver's quarantine alone.
+                continue;
             }
             if fault == Some(Fault::RequestLost) {
                 continue;

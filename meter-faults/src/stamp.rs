@@ -32,14 +32,14 @@ impl Stamp {
     /// The bits of the register.
     #[must_use]
     pub fn bits(self) -> u32 {
-        let unit_and_kind = u32::from(self.unit_id) << KIND_BITS | self.kind as u32;
-        unit_and_kind << TIME_BITS | self.at_ms % (1 << TIME_BITS)
+        let unit_and_kind = (u32::from(self.unit_id) << KIND_BITS) | self.kind as u32;
+        (unit_and_kind << TIME_BITS) | (self.at_ms % (1 << TIME_BITS))
     }
 
     /// What the bits of a register say; `None` for those of no value.
     #[must_use]
     pub fn of(bits: u32) -> Option<Self> {
-        let kind = match bits >> TIME_BITS & 3 {
+        let kind = match (bits >> TIME_BITS) & 3 {
             1 => Kind::Energy,
             2 => Kind::Power,
             3 => Kind::Serial,
