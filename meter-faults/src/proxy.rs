@@ -1,7 +1,7 @@
 //! The proxy: requests go through to the peer, its answers come back as faults will have it.
 //!
 //! It keeps to what can happen. A unit answers in the order it was asked, so a late answer never
-//! overtakes an earlier one of its unit; none comes later than [`LATEST`]. Forged answers are never
+//! overtakes an earlier one of its unit; none comes later than `LATEST`. Forged answers are never
 //! such that the protocol has no field to tell them by: an old one of the very transaction id in
 //! flight, or on RTU of the very unit, function and length.
 

@@ -1,7 +1,7 @@
 //! Where the bytes go: Modbus TCP, RTU on a serial port, and RTU carried over TCP.
 //!
 //! An [`Endpoint`] says which, and how to get there. What comes back is taken apart by [`rtu`] or
-//! [`mbap`] into frames, which say of which unit and of which function they are; whether a frame is
+//! `mbap` into frames, which say of which unit and of which function they are; whether a frame is
 //! the answer to what was asked is for [`bus`](crate::bus) to judge.
 //!
 //! Both framings are our own, not tokio-modbus's, whose client offers no way to do what a bill needs:
