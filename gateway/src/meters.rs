@@ -35,7 +35,7 @@ pub(crate) struct CheckedReading {
     /// As in [`MeterState`].
     pub(crate) number: u64,
     pub(crate) reading: Reading,
-    pub(crate) model: &'static str,
+    pub(crate) model: String,
 }
 
 type Request = oneshot::Sender<Result<CheckedReading, String>>;
@@ -150,7 +150,7 @@ async fn run(
             let checked = result.map(|reading| CheckedReading {
                 number,
                 reading,
-                model: config.map.model(),
+                model: config.map.model().to_owned(),
             });
             // Whoever asked may have given up waiting.
             let _ = request.send(checked.map_err(|error| with_cause(&error)));
@@ -172,7 +172,7 @@ fn new_driver(name: &str, config: &MeterConfig, bus: &Bus) -> meter_drivers::Met
         unit_id: config.unit_id,
         timeout: config.timeout,
         pause: config.pause,
-        map: config.map,
+        map: Arc::clone(&config.map),
     };
     meter_drivers::Meter::new(config, bus)
 }

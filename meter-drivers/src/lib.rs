@@ -39,7 +39,7 @@
 //! The feature `simulator` adds meters to read from where there are none.
 #![warn(missing_docs)]
 
-mod block;
+pub mod block;
 pub mod bus;
 pub mod decode;
 pub mod error;
@@ -50,16 +50,21 @@ pub mod recording;
 mod retry;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sunspec;
 pub mod transport;
 
+pub use block::{Block, Request};
 pub use bus::Bus;
-pub use decode::{NoNumber, RawValue};
+pub use decode::{Exact, NoNumber, RawValue};
 pub use error::{Finding, MeterError};
-pub use map::{MapError, Probe, Register, RegisterMap, RegisterSpace, Scale, ValueType, WordOrder};
+pub use map::{
+    Connection, Energy, MapError, Measurand, Parity, Probe, Quantity, Register, RegisterMap,
+    RegisterMaps, RegisterSpace, Scale, ValueType, WordOrder,
+};
 pub use meter::{Meter, MeterConfig};
 pub use reading::{Clock, Identity, MeterSerial, Reading};
 pub use recording::{Recorded, Recording};
 #[cfg(feature = "simulator")]
 pub use simulator::{SimulatedMeter, Simulator};
-pub use transport::serial::{Parity, SerialSettings, StopBits};
+pub use transport::serial::{SerialSettings, StopBits};
 pub use transport::{Dial, Endpoint, Framing};

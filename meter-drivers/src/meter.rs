@@ -16,11 +16,10 @@ use protocol::UnixMillis;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::block::{Block, blocks};
+use crate::block::Block;
 use crate::bus::{Answered, Ask, Bus, Epoch, Fault};
-use crate::decode::{NoNumber, RawValue};
 use crate::error::{Finding, MeterError};
-use crate::map::{Register, RegisterMap};
+use crate::map::{Measurand, Quantity, RegisterMap};
 use crate::reading::{Clock, Identity, MeterSerial, Reading};
 
 /// Which meter on its bus, and how long to wait for it.
@@ -30,13 +29,14 @@ pub struct MeterConfig {
     pub name: String,
     /// Modbus unit id; on a serial line 1 to 247.
     pub unit_id: u8,
-    /// The longest wait for each answer, beyond the time that its bytes take on a serial line.
+    /// The longest wait for each answer, beyond the time that its bytes take on a serial line. The
+    /// model is never waited for less than its map says that it takes.
     pub timeout: Duration,
-    /// Silence on the line that the model wants before a request and after its answer, where it is
-    /// longer than the standard's.
+    /// Silence on the line before a request and after its answer, where it is to be longer than the
+    /// standard's and than the one the map says that the model needs.
     pub pause: Duration,
     /// Register map of the meter's model.
-    pub map: &'static RegisterMap,
+    pub map: Arc<RegisterMap>,
 }
 
 /// Reads one meter.
@@ -57,16 +57,22 @@ impl Meter {
     /// A driver for the meter of `config` on `bus`; nothing is sent before the first call.
     #[must_use]
     pub fn new(config: MeterConfig, bus: &Bus) -> Self {
-        let (energy, _) = config.map.energy_import();
-        let power = config.map.power().map(|(register, _)| register);
-        let registers: Vec<Register> = std::iter::once(energy).chain(power).collect();
-        let reading_blocks = blocks(config.map, &registers);
-        let identity = config.map.probes().iter().map(|probe| probe.register);
-        let identity = identity.chain(config.map.serial_number()).map(Block::from);
+        let map = Arc::clone(&config.map);
+        let requests = map.requests(&[Measurand::EnergyImport, Measurand::Power]);
+        let required = requests.iter().filter(|request| !request.optional);
+        let reading_blocks: Vec<Block> = required.map(|request| request.block).collect();
+        let probes = map.probes().iter().map(|probe| probe.place.block());
+        let serial = map.serial_number().map(|label| label.place.block());
+        let known = reading_blocks.iter().copied().chain(probes).chain(serial);
+        let (needed, takes) = (map.connection().pause, map.connection().answer_within);
         Self {
-            known: reading_blocks.iter().copied().chain(identity).collect(),
+            known: known.collect(),
             reading_blocks,
-            config,
+            config: MeterConfig {
+                timeout: config.timeout.max(takes.unwrap_or_default()),
+                pause: config.pause.max(needed.unwrap_or_default()),
+                ..config
+            },
             bus: bus.clone(),
             identified: None,
             identity: None,
@@ -83,22 +89,22 @@ impl Meter {
         // Until it is done, and for good if it is cancelled.
         self.identified = None;
         let mut epoch = None;
-        for probe in self.config.map.probes() {
-            let bits = self.read_bits(probe.register, &mut epoch).await?;
-            let holds = RawValue::new(bits, probe.register.value_type)
-                .is_ok_and(|value| value.is_exactly(probe.expect));
-            if !holds {
+        let map = Arc::clone(&self.config.map);
+        for probe in map.probes() {
+            let block = probe.place.block();
+            let answered = self.ask(block, &mut epoch).await?;
+            if !probe.holds(&answered.words) {
                 let finding = Finding::Setting {
-                    expected: &probe.meaning,
-                    remedy: &probe.remedy,
+                    expected: probe.meaning.clone(),
+                    remedy: probe.remedy.clone(),
                 };
-                return Err(self.misfit(probe.register.address, finding));
+                return Err(self.misfit(block, finding));
             }
         }
         let serial = self.read_serial(&mut epoch).await?;
         let identity = self.same_as_ever(Identity {
-            vendor: self.config.map.vendor(),
-            model: self.config.map.model(),
+            vendor: map.vendor().to_owned(),
+            model: map.model().to_owned(),
             serial,
         })?;
         self.identified = epoch;
@@ -165,11 +171,11 @@ impl Meter {
         &mut self,
         epoch: &mut Option<Epoch>,
     ) -> Result<Option<MeterSerial>, MeterError> {
-        let Some(register) = self.config.map.serial_number() else {
+        let Some(label) = self.config.map.serial_number() else {
             return Ok(None);
         };
-        match self.read_bits(register, epoch).await {
-            Ok(bits) => Ok(MeterSerial::from_register(bits)),
+        match self.ask(label.place.block(), epoch).await {
+            Ok(answered) => Ok(MeterSerial::read(label, &answered.words)),
             // Older firmware of a model may lack the register; that is no serial, not no meter.
             Err(MeterError::WrongRegisterMap { .. }) => {
                 warn!(meter = self.config.name, "meter has no serial number");
@@ -189,19 +195,6 @@ impl Meter {
             before: known.serial.clone(),
             after: found.serial,
         })
-    }
-
-    async fn read_bits(
-        &mut self,
-        register: Register,
-        epoch: &mut Option<Epoch>,
-    ) -> Result<u32, MeterError> {
-        let block = Block::from(register);
-        let answered = self.ask(block, epoch).await?;
-        let words = block
-            .words_of(register, &answered.words)
-            .expect("the bus checked the length of the answer");
-        Ok(self.config.map.word_order().join(words))
     }
 
     async fn read_blocks<C: Clock>(
@@ -242,48 +235,41 @@ impl Meter {
     }
 
     fn reading_from(&self, answers: &[Answer]) -> Result<Reading, MeterError> {
-        let (register, to_wh) = self.config.map.energy_import();
-        let (value, taken_at) = self.find(register, answers);
-        let (energy, resolution_mwh) = value
-            .and_then(|value| value.energy(to_wh))
-            .map_err(|no_number| self.misfit(register.address, Finding::NoNumber(no_number)))?;
+        let map = &self.config.map;
+        let quantity = map.energy_import().ok_or_else(|| self.not_billable())?;
+        let answer = find(quantity, answers).expect("the billing register is never optional");
+        let energy = quantity
+            .energy(answer.block, &answer.words)
+            .map_err(|no_number| self.misfit(quantity.block(), Finding::NoNumber(no_number)))?;
         // Energy is billed, power only shown: a meter that offers no power still reads.
-        let power = self.config.map.power().and_then(|(register, to_w)| {
-            let (value, _) = self.find(register, answers);
-            value.and_then(|value| value.power(to_w)).ok()
+        let power = map.power().and_then(|quantity| {
+            let answer = find(quantity, answers)?;
+            quantity.power(answer.block, &answer.words).ok()
         });
         let known = self.identity.as_ref();
         Ok(Reading {
-            register: energy,
-            resolution_mwh,
+            register: energy.register,
+            resolution_mwh: energy.resolution_mwh,
             power,
-            taken_at,
+            taken_at: answer.arrived,
             serial: known.and_then(|identity| identity.serial.clone()),
         })
     }
 
-    /// The value of `register` and when it arrived.
-    fn find(
-        &self,
-        register: Register,
-        answers: &[Answer],
-    ) -> (Result<RawValue, NoNumber>, UnixMillis) {
-        let (words, arrived) = answers
-            .iter()
-            .find_map(|answer| {
-                let words = answer.block.words_of(register, &answer.words)?;
-                Some((words, answer.arrived))
-            })
-            .expect("the blocks were planned to cover every register of a reading");
-        let bits = self.config.map.word_order().join(words);
-        (RawValue::new(bits, register.value_type), arrived)
+    fn not_billable(&self) -> MeterError {
+        let map = &self.config.map;
+        MeterError::NotBillable {
+            meter: self.config.name.clone(),
+            map: map.id().to_owned(),
+            reason: map.not_billable().unwrap_or_default().to_owned(),
+        }
     }
 
-    fn misfit(&self, register: u16, finding: Finding) -> MeterError {
+    fn misfit(&self, block: Block, finding: Finding) -> MeterError {
         MeterError::WrongRegisterMap {
             meter: self.config.name.clone(),
-            map: self.config.map.id(),
-            register,
+            map: self.config.map.id().to_owned(),
+            register: block.start,
             finding,
         }
     }
@@ -321,9 +307,7 @@ impl Meter {
                 waited_ms: u64::try_from(self.config.timeout.as_millis()).unwrap_or(u64::MAX),
             },
             // Illegal function, address or value.
-            Fault::Exception(code @ 1..=3) => {
-                self.misfit(block.start, Finding::NoSuchRegister { code })
-            }
+            Fault::Exception(code @ 1..=3) => self.misfit(block, Finding::NoSuchRegister { code }),
             Fault::Exception(code) => MeterError::Refused {
                 meter,
                 unit_id,
@@ -348,6 +332,13 @@ impl Meter {
             Fault::Busy => MeterError::Busy { meter, unit_id },
         }
     }
+}
+
+/// The answer that holds `quantity`; `None` where it was not asked for.
+fn find<'a>(quantity: &Quantity, answers: &'a [Answer]) -> Option<&'a Answer> {
+    answers
+        .iter()
+        .find(|answer| answer.block.holds(quantity.block()))
 }
 
 struct Answer {

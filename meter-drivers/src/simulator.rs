@@ -8,6 +8,7 @@
 //! exactly, from power and elapsed time, and shown as the meter shows it: an f32 of kWh that
 //! coarsens as it grows.
 
+mod encode;
 mod image;
 mod line;
 mod registers;

@@ -51,7 +51,7 @@ impl Dial for Line {
     }
 }
 
-fn map() -> &'static RegisterMap {
+fn map() -> Arc<RegisterMap> {
     RegisterMap::builtin("eastron-sdm630").expect("built in")
 }
 
@@ -62,7 +62,7 @@ fn line(units: &[u8], is_there: bool) -> Arc<Line> {
             power: PowerW(0),
             serial: unit_id.into(),
         };
-        let image: Arc<dyn SimulatedUnit> = Arc::new(RegisterImage::of_map(map(), values));
+        let image: Arc<dyn SimulatedUnit> = Arc::new(RegisterImage::of_map(&map(), values));
         (unit_id, image)
     };
     Arc::new(Line {

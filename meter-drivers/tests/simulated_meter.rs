@@ -1,6 +1,7 @@
 //! The driver against the simulated SDM630, over TCP on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meter_drivers::{
@@ -172,7 +173,7 @@ async fn a_map_of_registers_the_meter_lacks_is_refused() {
             unit_id: 1,
             timeout: Duration::from_millis(300),
             pause: Duration::ZERO,
-            map: Box::leak(Box::new(map)),
+            map: Arc::new(map),
         },
         &bus,
     );

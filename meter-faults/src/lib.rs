@@ -128,8 +128,7 @@ pub fn meter(bus: &Bus, unit_id: u8, timeout: Duration) -> Meter {
         unit_id,
         timeout,
         pause: Duration::ZERO,
-        // Leaked: the driver keeps its map for good, and a run has four.
-        map: Box::leak(Box::new(stamp::map_of(unit_id))),
+        map: Arc::new(stamp::map_of(unit_id)),
     };
     Meter::new(config, bus)
 }

@@ -74,7 +74,7 @@ pub const ENERGY_AT: u16 = 0x48;
 #[must_use]
 pub fn map_of(unit_id: u8) -> RegisterMap {
     let text = match unit_id {
-        1 | 2 => format!("{}{ENERGY}{MORE}", head("\"input\"")),
+        1 | 2 => format!("{}{ENERGY}{MORE}", head("{ first = 0x34, last = 0x49 }")),
         3 => format!("{}{ENERGY}{MORE}", head("")),
         4 => format!("{}{ENERGY}", head("")),
         _ => panic!("there are units 1 to 4"),
@@ -85,42 +85,41 @@ pub fn map_of(unit_id: u8) -> RegisterMap {
 /// Units on a line.
 pub const UNITS: [u8; 4] = [1, 2, 3, 4];
 
-fn head(readable_gaps: &str) -> String {
+fn head(readable: &str) -> String {
     format!(
-        "id = \"stamped\"\nvendor = \"none\"\nmodel = \"none\"\nsources = [\"this crate\"]\n\
-         rollover = \"none\"\nword_order = \"msw_first\"\nmax_registers_per_read = 80\n\
-         readable_gaps = [{readable_gaps}]\n"
+        r#"
+id = "stamped"
+vendor = "none"
+model = "none"
+sources = ["this crate"]
+space = "input"
+type = "u32"
+word_order = "msw_first"
+max_registers_per_read = 80
+readable = [{readable}]
+"#
     )
 }
 
-const ENERGY: &str = "
-[energy_import]
-space = \"input\"
-address = 0x0048
-type = \"u32\"
-scale = \"1\"
-";
+const ENERGY: &str = r#"
+[measurands]
+energy_import = { address = 0x0048, unit = "Wh" }
+"#;
 
-const MORE: &str = "
-[power]
-space = \"input\"
-address = 0x0034
-type = \"u32\"
-scale = \"1\"
+const MORE: &str = r#"
+power = { address = 0x0034, unit = "W" }
 
-[serial_number]
-space = \"holding\"
-address = 0xFC00
-type = \"u32\"
+[identity]
+serial = { space = "holding", address = 0xFC00, type = "u32" }
 
 [[probes]]
-space = \"holding\"
+space = "holding"
 address = 0x001E
-type = \"u32\"
+type = "u32"
 expect = 7
-meaning = \"setting 7\"
-remedy = \"set it\"
-";
+meaning = "setting 7"
+remedy = "set it"
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use crate::command::run as run_command;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{bench, licences, meter_faults, modbus_peers, peers, simulate};
+use crate::{bench, licences, meter_faults, modbus_peers, patches, peers, simulate};
 
 /// Runs all steps, the quick ones first, stops at the first that fails, and prints how long each
 /// took.
@@ -43,6 +43,7 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     })?;
     steps.run("faults at meters, few", || meter_faults::short(workspace))?;
     steps.run("simulated runs", || simulate::short(workspace))?;
+    steps.run("patches", || patches::all_apply(workspace))?;
     steps.run("benchmarks, tiny", || bench::short(workspace))?;
     steps.run(
         "programs that meters are tried against",

@@ -20,6 +20,7 @@ mod rtu_frame;
 mod rules;
 pub(crate) mod store;
 mod structure;
+mod sunspec;
 mod tariff;
 mod time;
 mod websocket;
@@ -94,6 +95,7 @@ table! {
     "provider_config" * 4_000: config::check_provider, provider_corpus;
     "register_map" * 4_000: register_map::check, corpus;
     "registers" * 4_000: registers::check, corpus;
+    "sunspec" * 4_000: sunspec::check, corpus;
     "modbus" * 2_000: modbus::check, corpus;
     "rtu_frame" * 20_000: rtu_frame::check, corpus;
     "central_system" * 4_000: central_system::check, corpus;

@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use meter_drivers::map::Connection;
 use meter_drivers::transport::serial::BAUD_RATES;
-use meter_drivers::{Endpoint, Parity, RegisterMap, SerialSettings, StopBits};
+use meter_drivers::{Endpoint, Parity, RegisterMap, RegisterMaps, SerialSettings, StopBits};
 
 use super::{Check, Config, ConfigError, raw};
 
-/// Rate of a line that says nothing of it: what most meters leave the factory with.
+/// Rate of a line where neither the file nor a map says any: what most meters leave the factory with.
 const USUAL_BAUD: u32 = 9_600;
 /// How long a meter with a line to itself is waited for.
 const TIMEOUT_ALONE_MS: u64 = 1_000;
 /// How long a meter among others is waited for: each of these milliseconds is taken from them.
 const TIMEOUT_SHARED_MS: u64 = 500;
+/// What passes between a meter's answer and us, where a map says by when the meter answers: an adapter
+/// hands bytes on every 16 ms, a network is slower.
+const ON_THE_WAY_MS: u64 = 100;
 /// The longest that one may be waited for, so that a silent one costs the others less than 2 s.
 const LONGEST_TIMEOUT_SHARED_MS: u64 = 1_900;
 
@@ -22,7 +27,7 @@ const LONGEST_TIMEOUT_SHARED_MS: u64 = 1_900;
 #[derive(Clone, Debug)]
 pub struct MeterConfig {
     /// Its register map.
-    pub map: &'static RegisterMap,
+    pub map: Arc<RegisterMap>,
     /// Where it is.
     pub line: MeterLine,
     /// Modbus unit id.
@@ -31,7 +36,7 @@ pub struct MeterConfig {
     pub poll_interval: Duration,
     /// How long one answer is waited for.
     pub timeout: Duration,
-    /// Silence on the line that it wants before a request and after its answer.
+    /// Silence on the line before a request and after its answer: the file's or the map's, the longer.
     pub pause: Duration,
 }
 
@@ -44,9 +49,32 @@ pub enum MeterLine {
     Bus(String),
 }
 
+/// The maps of the meters on one bus.
+struct Factory<'a> {
+    bus: &'a str,
+    maps: Vec<&'a RegisterMap>,
+}
+
+impl<'a> Factory<'a> {
+    fn of(bus: &'a str, meters: &'a BTreeMap<String, MeterConfig>) -> Self {
+        let is_on = |meter: &&MeterConfig| matches!(&meter.line, MeterLine::Bus(on) if on == bus);
+        let meters = meters.values().filter(is_on);
+        Self {
+            bus,
+            maps: meters.map(|meter| meter.map.as_ref()).collect(),
+        }
+    }
+}
+
 impl Check<'_> {
-    pub(super) fn bus(&self, raw: raw::Bus) -> Result<(String, Endpoint), ConfigError> {
+    /// A line, set as the file says, and where it says nothing as the `meters` on it are.
+    pub(super) fn bus(
+        &self,
+        raw: raw::Bus,
+        meters: &BTreeMap<String, MeterConfig>,
+    ) -> Result<(String, Endpoint), ConfigError> {
         let name = self.identity("bus.name", &raw.name)?;
+        let factory = Factory::of(&name, meters);
         let endpoint = match (&raw.tcp, &raw.serial, &raw.rtu_over_tcp) {
             (Some(address), None, None) => {
                 self.nothing_serial(&raw, "bus.tcp", address)?;
@@ -56,15 +84,15 @@ impl Check<'_> {
             }
             (None, Some(path), None) => Endpoint::Serial(SerialSettings {
                 path: self.device(path)?,
-                baud: self.baud(raw.baud)?,
-                parity: self.parity(raw.parity.as_deref())?,
-                stop_bits: self.stop_bits(raw.stop_bits)?,
+                baud: self.baud(&factory, raw.baud)?,
+                parity: self.parity(&factory, raw.parity.as_deref())?,
+                stop_bits: self.stop_bits(&factory, raw.stop_bits)?,
             }),
             (None, None, Some(address)) => {
                 self.settings_of_converter(&raw)?;
                 Endpoint::RtuOverTcp {
                     address: self.host_and_port("bus.rtu_over_tcp", address)?,
-                    baud: self.baud(raw.baud)?,
+                    baud: self.baud(&factory, raw.baud)?,
                 }
             }
             _ => {
@@ -106,8 +134,13 @@ impl Check<'_> {
         Err(self.refuse("bus.serial", &path.display().to_string(), accepted))
     }
 
-    fn baud(&self, baud: Option<u32>) -> Result<u32, ConfigError> {
-        let baud = baud.unwrap_or(USUAL_BAUD);
+    fn baud(&self, factory: &Factory, baud: Option<u32>) -> Result<u32, ConfigError> {
+        let baud = match baud {
+            Some(baud) => baud,
+            None => self
+                .agreed(factory, "baud", |map| map.baud)?
+                .unwrap_or(USUAL_BAUD),
+        };
         if BAUD_RATES.contains(&baud) {
             return Ok(baud);
         }
@@ -116,9 +149,12 @@ impl Check<'_> {
         Err(self.refuse("bus.baud", &baud.to_string(), &accepted))
     }
 
-    fn parity(&self, parity: Option<&str>) -> Result<Parity, ConfigError> {
+    fn parity(&self, factory: &Factory, parity: Option<&str>) -> Result<Parity, ConfigError> {
         match parity {
-            None | Some("none") => Ok(Parity::None),
+            None => Ok(self
+                .agreed(factory, "parity", |map| map.parity)?
+                .unwrap_or(Parity::None)),
+            Some("none") => Ok(Parity::None),
             Some("even") => Ok(Parity::Even),
             Some("odd") => Ok(Parity::Odd),
             Some(other) => {
@@ -128,20 +164,48 @@ impl Check<'_> {
         }
     }
 
-    fn stop_bits(&self, stop_bits: Option<u8>) -> Result<StopBits, ConfigError> {
-        match stop_bits {
+    fn stop_bits(&self, factory: &Factory, bits: Option<u8>) -> Result<StopBits, ConfigError> {
+        let bits = match bits {
+            Some(bits) => Some(bits),
+            None => self.agreed(factory, "stop_bits", |map| map.stop_bits)?,
+        };
+        match bits {
             None | Some(1) => Ok(StopBits::One),
             Some(2) => Ok(StopBits::Two),
             Some(other) => Err(self.refuse("bus.stop_bits", &other.to_string(), "write 1 or 2")),
         }
     }
 
-    pub(super) fn meter(&self, raw: raw::Meter) -> Result<(String, MeterConfig), ConfigError> {
-        let map = RegisterMap::builtin(&raw.model).ok_or_else(|| {
-            let known: Vec<_> = RegisterMap::builtin_ids().collect();
-            let accepted = format!("the models known are {}", known.join(", "));
-            self.refuse("meter.model", &raw.model, &accepted)
-        })?;
+    /// What the meters of a line leave the factory with, if all of whom it is known are alike.
+    fn agreed<T: Copy + PartialEq>(
+        &self,
+        factory: &Factory,
+        key: &str,
+        setting: impl Fn(&Connection) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let set = factory.maps.iter();
+        let mut set = set.filter_map(|map| Some((map.id(), setting(map.connection())?)));
+        let Some((first, value)) = set.next() else {
+            return Ok(None);
+        };
+        match set.find(|(_, other)| *other != value) {
+            None => Ok(Some(value)),
+            Some((other, _)) => {
+                let accepted = format!(
+                    "write its {key}: {first} and {other} leave the factory with different ones, \
+                     and all meters on a bus must be set alike"
+                );
+                Err(self.refuse("bus.name", factory.bus, &accepted))
+            }
+        }
+    }
+
+    pub(super) fn meter(
+        &self,
+        raw: raw::Meter,
+        maps: &RegisterMaps,
+    ) -> Result<(String, MeterConfig), ConfigError> {
+        let map = self.model(&raw.model, maps)?;
         let line = match (raw.address, raw.bus) {
             (Some(address), None) => MeterLine::Own(self.host_and_port("meter.address", &address)?),
             (None, Some(bus)) => MeterLine::Bus(bus),
@@ -158,17 +222,47 @@ impl Check<'_> {
             MeterLine::Own(_) => (TIMEOUT_ALONE_MS, 60_000),
             MeterLine::Bus(_) => (TIMEOUT_SHARED_MS, LONGEST_TIMEOUT_SHARED_MS),
         };
-        let timeout_ms = raw.timeout_ms.unwrap_or(usual_ms);
+        let takes = map.connection().answer_within.unwrap_or_default();
+        let takes_ms = u64::try_from(takes.as_millis()).expect("a map allows a minute");
+        // A shorter wait would take the model for silent.
+        let least_ms = takes_ms.max(50);
+        if least_ms > most_ms {
+            let accepted = format!(
+                "it takes up to {takes_ms} ms to answer; on a bus no meter may keep the others \
+                 waiting for more than {most_ms} ms"
+            );
+            return Err(self.refuse("meter.model", &raw.model, &accepted));
+        }
+        let timeout_ms = raw.timeout_ms.unwrap_or_else(|| match takes_ms {
+            0 => usual_ms,
+            takes_ms => usual_ms.max(takes_ms + ON_THE_WAY_MS).min(most_ms),
+        });
         let poll_interval_ms = raw.poll_interval_ms;
+        let pause = milliseconds("meter.pause_ms", raw.pause_ms, 0, 1_000)?;
         let meter = MeterConfig {
+            pause: pause.max(map.connection().pause.unwrap_or_default()),
             map,
             line,
             unit_id: raw.unit_id,
             poll_interval: milliseconds("meter.poll_interval_ms", poll_interval_ms, 100, 60_000)?,
-            timeout: milliseconds("meter.timeout_ms", timeout_ms, 50, most_ms)?,
-            pause: milliseconds("meter.pause_ms", raw.pause_ms, 0, 1_000)?,
+            timeout: milliseconds("meter.timeout_ms", timeout_ms, least_ms, most_ms)?,
         };
         Ok((raw.id, meter))
+    }
+
+    fn model(&self, id: &str, maps: &RegisterMaps) -> Result<Arc<RegisterMap>, ConfigError> {
+        let map = maps.get(id).ok_or_else(|| {
+            let known: Vec<_> = maps.ids().collect();
+            let accepted = format!("the models known are {}", known.join(", "));
+            self.refuse("meter.model", id, &accepted)
+        })?;
+        match map.not_billable() {
+            None => Ok(map),
+            Some(reason) => {
+                let accepted = format!("it cannot be billed: {reason}");
+                Err(self.refuse("meter.model", id, &accepted))
+            }
+        }
     }
 
     fn host_and_port(&self, key: &str, address: &str) -> Result<String, ConfigError> {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ledger::node::Limits;
-use meter_drivers::Endpoint;
+use meter_drivers::{Endpoint, MapError, RegisterMaps};
 use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
@@ -138,6 +138,14 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A meter model in the folder `meter_models` that is none.
+    #[error("{file}: meter_models cannot be used: {problem}{cause}", cause = cause(.problem))]
+    MeterModels {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong in the folder, and where.
+        problem: MapError,
+    },
     /// A value that cannot be used.
     #[error("{file}: {key} = {found:?} cannot be used; {accepted}")]
     Value {
@@ -150,6 +158,11 @@ pub enum ConfigError {
         /// What would be right.
         accepted: String,
     },
+}
+
+/// What the system said, where the error alone does not tell.
+fn cause(error: &MapError) -> String {
+    std::error::Error::source(error).map_or(String::new(), |source| format!(" ({source})"))
 }
 
 impl Config {
@@ -250,12 +263,7 @@ impl Check<'_> {
             )?;
         }
         let mut config = Config {
-            // A relative path lies beside the file, wherever the gateway is started.
-            state_dir: self
-                .file
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(raw.state_dir),
+            state_dir: self.beside_the_file(&raw.state_dir),
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
@@ -270,13 +278,24 @@ impl Check<'_> {
             charge_points: BTreeMap::new(),
             modbus_chargers: BTreeMap::new(),
         };
-        for bus in raw.bus {
-            let (name, bus) = self.bus(bus)?;
-            self.once(config.buses.insert(name.clone(), bus), "bus.name", &name)?;
-        }
+        let maps = match &raw.meter_models {
+            None => RegisterMaps::builtin().clone(),
+            Some(folder) => {
+                RegisterMaps::load(&self.beside_the_file(folder)).map_err(|problem| {
+                    ConfigError::MeterModels {
+                        file: self.file.to_owned(),
+                        problem,
+                    }
+                })?
+            }
+        };
         for meter in raw.meter {
-            let (id, meter) = self.meter(meter)?;
+            let (id, meter) = self.meter(meter, &maps)?;
             self.once(config.meters.insert(id.clone(), meter), "meter.id", &id)?;
+        }
+        for bus in raw.bus {
+            let (name, bus) = self.bus(bus, &config.meters)?;
+            self.once(config.buses.insert(name.clone(), bus), "bus.name", &name)?;
         }
         for outlet in raw.outlet {
             let (id, outlet) = self.outlet(outlet)?;
@@ -303,6 +322,11 @@ impl Check<'_> {
             )?;
         }
         Ok(config)
+    }
+
+    /// A relative path lies beside the file, wherever the gateway is started.
+    fn beside_the_file(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
     fn once<T>(&self, before: Option<T>, key: &str, found: &str) -> Result<(), ConfigError> {

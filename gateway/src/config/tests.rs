@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use meter_drivers::{Endpoint, Parity, RegisterMap, SerialSettings, StopBits};
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../charge-gateway.example.toml");
@@ -28,11 +32,11 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 82: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 87: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
-        "gateway.toml, line 20: unknown key `localapi`; did you mean `local_api`?",
+        "gateway.toml, line 24: unknown key `localapi`; did you mean `local_api`?",
     );
 }
 
@@ -40,7 +44,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
 fn a_value_that_cannot_be_used_is_named_with_what_can() {
     check(
         ("eastron-sdm630", "sdm63"),
-        "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are eastron-sdm630",
+        &format!(
+            "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}",
+            RegisterMap::builtin_ids().collect::<Vec<_>>().join(", ")
+        ),
     );
     check(
         ("ws://127.0.0.1:9650/billing", "http://127.0.0.1:7400"),
@@ -118,6 +125,73 @@ fn what_is_named_must_be_there_and_only_once() {
         ("id_tag = \"LODGER\"", "id_tag = \"home-car\""),
         "gateway.toml: charger.id_tag = \"home-car\" cannot be used; it is there twice; each must \
          be named once",
+    );
+}
+
+/// The example's first meter is of a model in the folder `models` beside the configuration.
+fn with_model(map: &str) -> Result<Config, ConfigError> {
+    with_model_at(map, "model = \"eastron-sdm630\"")
+}
+
+/// As [`with_model`], but of the meter of which the example says `meter`.
+fn with_model_at(map: &str, meter: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let models = folder.path().join("models");
+    std::fs::create_dir(&models).expect("a folder in it");
+    std::fs::write(models.join("acme-1.toml"), map).expect("a file in that");
+    let acme = meter.replace("eastron-sdm630", "acme-1");
+    let text = EXAMPLE.replacen(meter, &acme, 1).replacen(
+        "# meter_models = \"meter-models\"",
+        "meter_models = \"models\"",
+        1,
+    );
+    Config::parse(&folder.path().join("gateway.toml"), &text)
+}
+
+const ACME: &str = r#"
+id = "acme-1"
+vendor = "Acme"
+model = "1"
+sources = ["its display"]
+space = "holding"
+word_order = "msw_first"
+[measurands]
+energy_import = { address = 0, type = "u32", unit = "kWh", scale = "0.01" }
+"#;
+
+#[test]
+fn a_folder_of_register_maps_adds_meter_models() {
+    let config = with_model(ACME).expect("a model more");
+    assert_eq!(config.meters["garage-meter"].map.vendor(), "Acme");
+    assert_eq!(config.meters["yard-meter"].map.vendor(), "Eastron");
+}
+
+#[test]
+fn a_register_map_that_is_none_is_told_by_file_key_and_what_would_be_right() {
+    let error = with_model(&ACME.replace("\"kWh\"", "\"kW\"")).expect_err("no energy");
+    let error = error.to_string();
+    let expected = "models/acme-1.toml: measurands.energy_import.unit must be one of Wh, kWh, MWh";
+    assert!(
+        error.contains("gateway.toml: meter_models cannot be used: "),
+        "{error}"
+    );
+    assert!(error.ends_with(expected), "{error}");
+    check(
+        (
+            "# meter_models = \"meter-models\"",
+            "meter_models = \"nowhere\"",
+        ),
+        "gateway.toml: meter_models cannot be used: cannot read nowhere; check that it exists and \
+         its permissions (No such file or directory (os error 2))",
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_billed_is_refused() {
+    check(
+        ("eastron-sdm630", "siemens-sicam-t-7kg966"),
+        "gateway.toml: meter.model = \"siemens-sicam-t-7kg966\" cannot be used; it cannot be billed: \
+         no source has its energy registers",
     );
 }
 
@@ -212,6 +286,107 @@ fn a_meter_among_others_is_waited_for_less_long() {
         "gateway.toml: meter.pause_ms = \"1001\" cannot be used; write 0 to 1000",
     );
     let config = parse(&EXAMPLE.replacen("timeout_ms = 500", "", 1)).expect("it is right");
-    let shared = std::time::Duration::from_millis(500);
+    let shared = Duration::from_millis(500);
     assert_eq!(config.meters["yard-meter"].timeout, shared);
+}
+
+const SETTINGS: &str = "baud = 9600\nparity = \"none\"\nstop_bits = 1\n";
+const ON_CELLAR: &str = "model = \"eastron-sdm630\"\n# Each meter on a bus";
+
+/// The example, with a meter of `model` on its bus and `settings` for it.
+fn with_model_on_bus(model: &str, settings: &str) -> String {
+    let model = format!("model = \"{model}\"\n# Each meter on a bus");
+    assert!(EXAMPLE.contains(SETTINGS) && EXAMPLE.contains(ON_CELLAR));
+    EXAMPLE
+        .replacen(SETTINGS, settings, 1)
+        .replacen(ON_CELLAR, &model, 1)
+}
+
+#[track_caller]
+fn check_line(model: &str, settings: &str, expected: (u32, Parity, StopBits)) {
+    let config = parse(&with_model_on_bus(model, settings)).expect("it is right");
+    let Endpoint::Serial(SerialSettings {
+        baud,
+        parity,
+        stop_bits,
+        ..
+    }) = config.buses["cellar"]
+    else {
+        panic!("it is a serial port");
+    };
+    assert_eq!((baud, parity, stop_bits), expected);
+}
+
+#[test]
+fn a_line_is_set_as_its_meters_leave_the_factory_where_the_file_is_silent() {
+    let usual = (9_600, Parity::None, StopBits::One);
+    check_line(
+        "schneider-iem3000",
+        "",
+        (19_200, Parity::Even, StopBits::One),
+    );
+    check_line("finder-7m24", "", (19_200, Parity::None, StopBits::Two));
+    check_line("schneider-iem3000", SETTINGS, usual);
+    check_line(
+        "schneider-iem3000",
+        "baud = 9600\n",
+        (9_600, Parity::Even, StopBits::One),
+    );
+    // Nobody knows what an ABB meter leaves the factory with.
+    check_line("abb-b23-b24", "", usual);
+}
+
+#[test]
+fn a_line_whose_meters_leave_the_factory_with_different_settings_needs_its_own() {
+    let another = "[[meter]]\nid = \"attic-meter\"\nmodel = \"finder-7m24\"\nbus = \"cellar\"\n\
+                   unit_id = 3\n\n# Outlets:";
+    let text = with_model_on_bus("schneider-iem3000", "").replacen("# Outlets:", another, 1);
+    let error = parse(&text).expect_err("which?").to_string();
+    assert_eq!(
+        error,
+        "gateway.toml: bus.name = \"cellar\" cannot be used; write its parity: finder-7m24 and \
+         schneider-iem3000 leave the factory with different ones, and all meters on a bus must be \
+         set alike"
+    );
+    let text = with_model_on_bus("schneider-iem3000", SETTINGS);
+    parse(&text.replacen("# Outlets:", another, 1)).expect("the file says");
+}
+
+#[test]
+fn a_model_is_given_the_pause_and_the_time_that_its_map_says_it_needs() {
+    let yard = |model: &str| {
+        let text = with_model_on_bus(model, SETTINGS).replacen("timeout_ms = 500\n", "", 1);
+        let config = parse(&text).expect("it is right");
+        let meter = &config.meters["yard-meter"];
+        (meter.timeout.as_millis(), meter.pause.as_millis())
+    };
+    assert_eq!(yard("eastron-sdm630"), (500, 0));
+    assert_eq!(yard("abb-b23-b24"), (500, 100));
+    assert_eq!(yard("carlo-gavazzi-em24-e1"), (600, 0));
+
+    let text = with_model_on_bus("carlo-gavazzi-em24-e1", SETTINGS);
+    let shorter = text.replacen("timeout_ms = 500", "timeout_ms = 499", 1);
+    let error = parse(&shorter).expect_err("the model may be slower");
+    assert_eq!(
+        error.to_string(),
+        "gateway.toml: meter.timeout_ms = \"499\" cannot be used; write 500 to 1900"
+    );
+    let config = parse(&text).expect("as long as the model takes");
+    let timeout = config.meters["yard-meter"].timeout;
+    assert_eq!(timeout, Duration::from_millis(500));
+}
+
+#[test]
+fn a_model_too_slow_for_its_neighbours_is_not_put_on_a_bus() {
+    let slow = ACME.replace(
+        "[measurands]",
+        "[connection]\nanswer_within_ms = 1901\n[measurands]",
+    );
+    let error = with_model(&slow).expect_err("the example says 1 s");
+    let expected = "meter.timeout_ms = \"1000\" cannot be used; write 1901 to 60000";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    let error = with_model_at(&slow, ON_CELLAR).expect_err("on a bus it may not");
+    let expected = "meter.model = \"acme-1\" cannot be used; it takes up to 1901 ms to answer; on a \
+                    bus no meter may keep the others waiting for more than 1900 ms";
+    assert!(error.to_string().ends_with(expected), "{error}");
 }

@@ -7,8 +7,9 @@ use protocol::{EnergyWh, PowerW};
 use tokio::time::Instant;
 
 use super::SimulatedUnit;
-use super::registers::f32_bits_down;
-use crate::map::{Register, RegisterMap, RegisterSpace, Scale, ValueType, WordOrder};
+use super::encode::{self, Fraction};
+use crate::block::{Block, are_readable};
+use crate::map::{Accept, Place, Probe, Quantity, Register, RegisterMap, RegisterSpace};
 use crate::recording::Recording;
 
 /// Illegal data address.
@@ -22,6 +23,8 @@ const NO_SUCH_ADDRESS: u8 = 2;
 pub struct RegisterImage {
     began: Instant,
     words: BTreeMap<(RegisterSpace, u16), Vec<(Duration, u16)>>,
+    /// Registers that hold 0 where nothing else is said of them.
+    blank: Vec<Block>,
 }
 
 /// What a meter made from a map shows.
@@ -38,23 +41,34 @@ pub struct MapValues {
 impl RegisterImage {
     /// A meter of `map` that shows `values` and is set as the map expects.
     ///
-    /// What a register is too coarse for is rounded down.
+    /// What a register is too coarse for is rounded down; what is too much for it is its greatest.
+    /// The first of several counters that the map adds up has all. A serial number is written in
+    /// decimal digits where it is a text, cut to its length.
     #[must_use]
     pub fn of_map(map: &RegisterMap, values: MapValues) -> Self {
-        let mut image = Self::empty();
-        let order = map.word_order();
-        let (energy, scale) = map.energy_import();
-        image.set(energy, order, unscaled(values.energy.0.into(), scale));
-        if let Some((power, scale)) = map.power() {
-            image.set(power, order, unscaled(values.power.0.into(), scale));
-        }
-        if let Some(serial) = map.serial_number() {
-            image.set(serial, order, (values.serial.into(), 1));
-        }
+        let mut image = Self {
+            blank: map.readable.clone(),
+            ..Self::empty()
+        };
         for probe in map.probes() {
-            image.set(probe.register, order, (probe.expect.into(), 1));
+            image.set_probe(probe);
         }
-        image.fill_readable_gaps(map);
+        match map.serial_number().map(|label| label.place) {
+            None => (),
+            Some(Place::Number(register)) => {
+                image.set(
+                    register,
+                    encode::bits(register.value_type, (values.serial.into(), 1)),
+                );
+            }
+            Some(Place::Text(block)) => image.set_text(block, &values.serial.to_string()),
+        }
+        if let Some(energy) = map.energy_import() {
+            image.set_quantity(energy, values.energy.0.into());
+        }
+        if let Some(power) = map.power() {
+            image.set_quantity(power, values.power.0.into());
+        }
         image
     }
 
@@ -78,86 +92,162 @@ impl RegisterImage {
         Self {
             began: Instant::now(),
             words: BTreeMap::new(),
+            blank: Vec::new(),
         }
     }
 
-    fn set(
-        &mut self,
-        register: Register,
-        order: WordOrder,
-        (numerator, denominator): (u128, u128),
-    ) {
-        let bits = match register.value_type {
-            ValueType::F32 => f32_bits_down(numerator, denominator),
-            ValueType::U32 => u32::try_from(numerator / denominator).unwrap_or(u32::MAX),
+    /// Sets what the map measures to `value` in Wh or W.
+    fn set_quantity(&mut self, quantity: &Quantity, value: u128) {
+        for &more in &quantity.plus {
+            self.set(more, 0);
+        }
+        let scale = quantity.scale;
+        let count: Fraction = (
+            value * u128::from(scale.denominator()),
+            u128::from(scale.numerator()),
+        );
+        let value_type = quantity.register.value_type;
+        let power_of_ten = match quantity.power_of_ten {
+            Some(register) => {
+                let power_of_ten = encode::least_power_of_ten(value_type, count);
+                self.set(register, power_of_ten.into());
+                power_of_ten
+            }
+            None => 0,
         };
-        let words = super::registers::split(bits, order);
-        for (address, word) in (register.address..).zip(words) {
-            let key = (register.space, address);
+        let count = (count.0 / 10_u128.pow(power_of_ten.into()), count.1);
+        self.set(quantity.register, encode::bits(value_type, count));
+    }
+
+    fn set_probe(&mut self, probe: &Probe) {
+        match (probe.place, &probe.accept) {
+            (Place::Number(register), Accept::Numbers(numbers)) => {
+                let number = numbers.first().copied().unwrap_or_default();
+                self.set(
+                    register,
+                    encode::bits(register.value_type, (number.into(), 1)),
+                );
+            }
+            (Place::Text(block), Accept::Beginnings(texts)) => {
+                self.set_text(block, texts.first().map_or("", String::as_str));
+            }
+            // A map has numbers where it accepts numbers, and texts where texts.
+            _ => (),
+        }
+    }
+
+    fn set(&mut self, register: Register, bits: u64) {
+        let words = encode::words(register, bits);
+        self.set_words(register.into(), words.into_iter());
+    }
+
+    fn set_text(&mut self, block: Block, text: &str) {
+        let pairs = text.as_bytes().chunks(2);
+        let words = pairs.map(|pair| {
+            let second = pair.get(1).copied().unwrap_or_default();
+            u16::from_be_bytes([pair[0], second])
+        });
+        let filled = words.chain(std::iter::repeat(0)).take(block.count.into());
+        self.set_words(block, filled);
+    }
+
+    fn set_words(&mut self, block: Block, words: impl Iterator<Item = u16>) {
+        for (address, word) in (block.start..=u16::MAX).zip(words) {
+            let key = (block.space, address);
             self.words.insert(key, vec![(Duration::ZERO, word)]);
         }
     }
 
-    fn fill_readable_gaps(&mut self, map: &RegisterMap) {
-        for space in [RegisterSpace::Input, RegisterSpace::Holding] {
-            let addresses = self.words.keys().filter(|(of, _)| *of == space);
-            let addresses: Vec<u16> = addresses.map(|&(_, address)| address).collect();
-            if let (true, [first, .., last]) = (map.gaps_are_readable(space), &addresses[..]) {
-                for address in *first..=*last {
-                    let filled = self.words.entry((space, address));
-                    filled.or_insert_with(|| vec![(Duration::ZERO, 0)]);
-                }
-            }
-        }
+    fn word(&self, space: RegisterSpace, address: u16) -> Option<u16> {
+        let Some(changes) = self.words.get(&(space, address)) else {
+            let block = Block {
+                space,
+                start: address,
+                count: 1,
+            };
+            return are_readable(&self.blank, block).then_some(0);
+        };
+        let elapsed = self.began.elapsed();
+        // Before its first moment a register shows what it has first.
+        let now = changes.partition_point(|&(at, _)| at <= elapsed).max(1) - 1;
+        Some(changes[now].1)
     }
 }
 
 impl SimulatedUnit for RegisterImage {
     fn read(&self, space: RegisterSpace, start: u16, count: u16) -> Result<Vec<u16>, u8> {
-        let elapsed = self.began.elapsed();
-        let end = start.checked_add(count).ok_or(NO_SUCH_ADDRESS)?;
-        (start..end)
-            .map(|address| {
-                let changes = self.words.get(&(space, address)).ok_or(NO_SUCH_ADDRESS)?;
-                // Before its first moment a register shows what it has first.
-                let now = changes.partition_point(|&(at, _)| at <= elapsed).max(1) - 1;
-                Ok(changes[now].1)
-            })
+        let last = start.checked_add(count - 1).ok_or(NO_SUCH_ADDRESS)?;
+        (start..=last)
+            .map(|address| self.word(space, address).ok_or(NO_SUCH_ADDRESS))
             .collect()
     }
-}
-
-/// What a register of `scale` holds for `value`.
-fn unscaled(value: u128, scale: Scale) -> (u128, u128) {
-    (
-        value * u128::from(scale.denominator()),
-        u128::from(scale.numerator()),
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::map::{Measurand, RegisterMaps};
+
+    const VALUES: MapValues = MapValues {
+        energy: EnergyWh(1_234_567),
+        power: PowerW(7_360),
+        serial: 42,
+    };
 
     #[test]
     fn a_map_s_meter_shows_its_values() {
         let map = RegisterMap::builtin("eastron-sdm630").expect("built in");
-        let values = MapValues {
-            energy: EnergyWh(1_500),
-            power: PowerW(7_360),
-            serial: 42,
-        };
-        let image = RegisterImage::of_map(map, values);
-        let words = |bits: u32| super::super::registers::split(bits, WordOrder::MswFirst).to_vec();
+        let image = RegisterImage::of_map(&map, VALUES);
         let read = |space, start, count| image.read(space, start, count);
-        assert_eq!(
-            read(RegisterSpace::Input, 0x48, 2),
-            Ok(words(1.5_f32.to_bits()))
-        );
-        assert_eq!(read(RegisterSpace::Holding, 0xFC00, 2), Ok(words(42)));
+        assert_eq!(read(RegisterSpace::Holding, 0xFC00, 2), Ok(vec![0, 42]));
         let spanning = read(RegisterSpace::Input, 0x34, 22).expect("its gaps are readable");
-        assert_eq!(spanning[..2], words(7_360.0_f32.to_bits()));
+        let power = 7_360.0_f32.to_bits().to_be_bytes();
+        assert_eq!(spanning[0], u16::from_be_bytes([power[0], power[1]]));
         assert_eq!(read(RegisterSpace::Holding, 0x20, 2), Err(NO_SUCH_ADDRESS));
+    }
+
+    /// `value` fell by less than a step of the register.
+    #[track_caller]
+    fn check(map: &RegisterMap, found_mwh: u64, step_mwh: u64, expected_mwh: u64) {
+        // The reading itself is in whole Wh.
+        let off = expected_mwh.abs_diff(found_mwh);
+        assert!(off <= step_mwh.max(500), "{}: {found_mwh} mWh", map.id());
+    }
+
+    #[test]
+    fn every_map_reads_back_what_its_meter_shows() {
+        for map in RegisterMaps::builtin().iter() {
+            let image = RegisterImage::of_map(map, VALUES);
+            let words = |block: Block| {
+                let words = image.read(block.space, block.start, block.count);
+                words.unwrap_or_else(|code| panic!("{}: {block:?}: {code}", map.id()))
+            };
+            for probe in map.probes() {
+                assert!(probe.holds(&words(probe.place.block())), "{}", map.id());
+            }
+            if let Some(label) = map.serial_number() {
+                let serial = label.read(&words(label.place.block()));
+                let serial = serial.expect("it is set");
+                assert!(serial.ends_with("42") || serial.ends_with("2A"), "{serial}");
+            }
+            for request in map.requests(&[Measurand::EnergyImport, Measurand::Power]) {
+                let answer = words(request.block);
+                let held = |quantity: &&Quantity| request.block.holds(quantity.block());
+                if let Some(quantity) = map.energy_import().filter(held) {
+                    let energy = quantity.energy(request.block, &answer).expect("a number");
+                    let (found, step) = (energy.register.0 * 1_000, energy.resolution_mwh);
+                    check(map, found, step, VALUES.energy.0 * 1_000);
+                }
+                if let Some(quantity) = map.power().filter(held) {
+                    let power = quantity.power(request.block, &answer).expect("a number");
+                    assert!(
+                        (7_350..=7_360).contains(&power.0),
+                        "{}: {power:?}",
+                        map.id()
+                    );
+                }
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serial2_tokio::{CharSize, FlowControl, SerialPort, Settings};
 
+use crate::map::Parity;
+
 /// Rates that a line of meters may have.
 pub const BAUD_RATES: [u32; 8] = [1_200, 2_400, 4_800, 9_600, 19_200, 38_400, 57_600, 115_200];
 
@@ -22,17 +24,6 @@ pub struct SerialSettings {
     pub parity: Parity,
     /// How a character ends.
     pub stop_bits: StopBits,
-}
-
-/// The bit that guards a character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parity {
-    /// There is none.
-    None,
-    /// The number of ones is even: Modbus's default.
-    Even,
-    /// The number of ones is odd.
-    Odd,
 }
 
 /// How a character ends.

@@ -218,7 +218,7 @@ async fn simulated_line() -> SimulatedLine {
     let live = live.await.expect("a free port");
     live.set_energy_mwh(1_500_000);
     let units: [(u8, Arc<dyn SimulatedUnit>); 3] = [
-        (1, Arc::new(RegisterImage::of_map(map, values))),
+        (1, Arc::new(RegisterImage::of_map(&map, values))),
         (2, Arc::new(RegisterImage::of_recording(&recording, 2))),
         (3, live.unit()),
     ];
