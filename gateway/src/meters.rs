@@ -6,12 +6,12 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meter_drivers::{MeterError, ModbusTcpMeter, Reading};
+use meter_drivers::{Bus, Endpoint, MeterError, Reading};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::config::MeterConfig;
+use crate::config::{Config, MeterConfig, MeterLine};
 
 /// How long a charge waits for its meter when it begins or ends.
 const READ_NOW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,15 +53,27 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Starts a task for each meter.
-    pub(crate) fn start(configs: &BTreeMap<String, MeterConfig>, clock: &Clock) -> Self {
+    /// Starts a task for each meter, and one for each line.
+    pub(crate) fn start(config: &Config, clock: &Clock) -> Self {
+        let buses: BTreeMap<&str, Bus> = config
+            .buses
+            .iter()
+            .map(|(name, endpoint)| (name.as_str(), Bus::start(endpoint.clone())))
+            .collect();
         let mut meters = BTreeMap::new();
-        for (name, config) in configs {
+        for (name, config) in &config.meters {
+            let bus = match &config.line {
+                MeterLine::Own(address) => Bus::start(Endpoint::Tcp {
+                    address: address.clone(),
+                }),
+                MeterLine::Bus(bus) => buses[bus.as_str()].clone(),
+            };
             let (requests, inbox) = mpsc::channel(REQUESTS);
             let (publish, state) = watch::channel(MeterState::default());
             tokio::spawn(run(
                 name.clone(),
                 config.clone(),
+                bus,
                 clock.clone(),
                 inbox,
                 publish,
@@ -107,12 +119,13 @@ impl Meters {
 async fn run(
     name: String,
     config: MeterConfig,
+    bus: Bus,
     clock: Clock,
     mut requests: mpsc::Receiver<Request>,
     publish: watch::Sender<MeterState>,
 ) {
     let now = || clock.now();
-    let mut driver = new_driver(&name, &config);
+    let mut driver = new_driver(&name, &config, &bus);
     let mut told = None;
     let mut interval = tokio::time::interval(config.poll_interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,7 +143,7 @@ async fn run(
         };
         if matches!(result, Err(MeterError::SerialChanged { .. })) {
             // The driver holds on to the old meter; the new one is read by a new driver.
-            driver = new_driver(&name, &config);
+            driver = new_driver(&name, &config, &bus);
         }
         let number = note(&name, &publish, &mut told, &result);
         if let Some(request) = request {
@@ -146,21 +159,22 @@ async fn run(
 }
 
 async fn identify_and_read(
-    driver: &mut ModbusTcpMeter,
+    driver: &mut meter_drivers::Meter,
     now: &impl meter_drivers::Clock,
 ) -> Result<Reading, MeterError> {
     driver.identify().await?;
     driver.read(now).await
 }
 
-fn new_driver(name: &str, config: &MeterConfig) -> ModbusTcpMeter {
-    ModbusTcpMeter::new(meter_drivers::MeterConfig {
+fn new_driver(name: &str, config: &MeterConfig, bus: &Bus) -> meter_drivers::Meter {
+    let config = meter_drivers::MeterConfig {
         name: name.to_owned(),
-        address: config.address.clone(),
         unit_id: config.unit_id,
         timeout: config.timeout,
+        pause: config.pause,
         map: Arc::clone(&config.map),
-    })
+    };
+    meter_drivers::Meter::new(config, bus)
 }
 
 /// The error and what caused it, such as which register does not fit, on one line.

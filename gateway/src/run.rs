@@ -102,7 +102,7 @@ impl Gateway {
             calls: uplink::Calls::default(),
         };
         let config = Arc::new(config);
-        let meters = Meters::start(&config.meters, &clock);
+        let meters = Meters::start(&config, &clock);
         let charges = Arc::new(Charges::load(
             Arc::clone(&config),
             engine.clone(),

@@ -9,25 +9,25 @@ use crate::reading::MeterSerial;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MeterError {
-    /// Nobody accepts a connection at the address: network, power or address.
-    #[error("{meter} unreachable at {address}; check address, network and power")]
+    /// Nobody accepts a connection at the address, or there is no such serial device.
+    #[error("{meter} unreachable at {address}; check address, network or cable, and power")]
     Unreachable {
         /// Configured name of the meter.
         meter: String,
-        /// Configured host and port.
+        /// Configured address or device.
         address: String,
         /// What the connection attempt ended with.
         #[source]
         source: io::Error,
     },
-    /// The connection ended before the answer was complete; the next call opens another.
+    /// The line ended before the answer was complete; the next call opens it again.
     #[error(
-        "{meter} closed its connection at {address}; check that no other client pushed this one out"
+        "{meter} lost its line at {address}; check the cable, and that no other client pushed this one out"
     )]
     ConnectionLost {
         /// Configured name of the meter.
         meter: String,
-        /// Configured host and port.
+        /// Configured address or device.
         address: String,
         /// How the connection ended.
         #[source]
@@ -96,16 +96,25 @@ pub enum MeterError {
         /// Registers in the answer.
         received: usize,
     },
-    /// What arrived is not Modbus TCP.
-    #[error("{meter} at {address} does not speak Modbus TCP; check address and port")]
+    /// What arrived is no Modbus: noise, two units at once, wrong serial settings, or another protocol.
+    #[error(
+        "{meter} at {address} gave no clean answer: {problem}; check address and port, or baud rate, parity and termination of the line"
+    )]
     Garbled {
         /// Configured name of the meter.
         meter: String,
-        /// Configured host and port.
+        /// Configured address or device.
         address: String,
-        /// What could not be read.
-        #[source]
-        source: io::Error,
+        /// What is wrong with what arrived.
+        problem: String,
+    },
+    /// Too many requests wait for the meter already.
+    #[error("{meter} (unit {unit_id}) has too many requests waiting; ask less often")]
+    Busy {
+        /// Configured name of the meter.
+        meter: String,
+        /// Unit to be asked.
+        unit_id: u8,
     },
     /// The model has no register that may be billed, or none that is known.
     #[error("{meter} cannot be billed by register map {map}: {reason}; choose another meter")]

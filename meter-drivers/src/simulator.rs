@@ -1,10 +1,16 @@
-//! An SDM630 of software on Modbus TCP, register for register.
+//! Meters of software: an SDM630, register for register, and units made from maps and recordings.
 //!
-//! Its registers and its limit of 40 parameters a request are those of the sources that
+//! A [`SimulatedLine`] serves several units over TCP, RTU on a serial port, or RTU over TCP. A
+//! [`Simulator`] is one SDM630 on Modbus TCP.
+//!
+//! The SDM630's registers and its limit of 40 parameters a request are those of the sources that
 //! `models/eastron-sdm630.toml` names; other addresses are refused as illegal. Energy is counted
 //! exactly, from power and elapsed time, and shown as the meter shows it: an f32 of kWh that
 //! coarsens as it grows.
 
+mod encode;
+mod image;
+mod line;
 mod registers;
 
 use std::future::{Ready, ready};
@@ -21,7 +27,19 @@ use tokio_modbus::server::tcp::{Server, accept_tcp_connection};
 use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 use tracing::debug;
 
-use crate::map::WordOrder;
+use crate::map::{RegisterSpace, WordOrder};
+
+pub use image::{MapValues, RegisterImage};
+pub use line::{ServedLine, SimulatedLine};
+
+/// What answers for one unit id.
+pub trait SimulatedUnit: Send + Sync {
+    /// The registers, as many as asked for.
+    ///
+    /// # Errors
+    /// The Modbus exception code to refuse with.
+    fn read(&self, space: RegisterSpace, start: u16, count: u16) -> Result<Vec<u16>, u8>;
+}
 
 /// 1 W for 3.6 s is 1 mWh; time is counted in nanoseconds.
 const WATT_NANOSECONDS_PER_MWH: u128 = 3_600_000_000;
@@ -82,6 +100,12 @@ impl Simulator {
             state,
             server,
         })
+    }
+
+    /// The same meter, to be served on a line with others.
+    #[must_use]
+    pub fn unit(&self) -> Arc<dyn SimulatedUnit> {
+        Arc::new(self.state.clone())
     }
 
     /// Where it listens.
@@ -224,21 +248,37 @@ impl State {
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Response, ExceptionCode> {
+        match *request {
+            Request::ReadInputRegisters(start, count) => self
+                .words(RegisterSpace::Input, start, count)
+                .map(Response::ReadInputRegisters),
+            Request::ReadHoldingRegisters(start, count) => self
+                .words(RegisterSpace::Holding, start, count)
+                .map(Response::ReadHoldingRegisters),
+            _ => Err(ExceptionCode::IllegalFunction),
+        }
+    }
+
+    fn words(
+        &self,
+        space: RegisterSpace,
+        start: u16,
+        count: u16,
+    ) -> Result<Vec<u16>, ExceptionCode> {
         let shown = registers::Shown {
             meter: &self.meter,
             energy_mwh: self.energy_mwh(),
         };
-        match *request {
-            Request::ReadInputRegisters(start, count) => {
-                registers::words(start, count, self.meter.word_order, |at| shown.input(at))
-                    .map(Response::ReadInputRegisters)
-            }
-            Request::ReadHoldingRegisters(start, count) => {
-                registers::words(start, count, self.meter.word_order, |at| shown.holding(at))
-                    .map(Response::ReadHoldingRegisters)
-            }
-            _ => Err(ExceptionCode::IllegalFunction),
-        }
+        registers::words(start, count, self.meter.word_order, |at| match space {
+            RegisterSpace::Input => shown.input(at),
+            RegisterSpace::Holding => shown.holding(at),
+        })
+    }
+}
+
+impl SimulatedUnit for Shared {
+    fn read(&self, space: RegisterSpace, start: u16, count: u16) -> Result<Vec<u16>, u8> {
+        self.lock().words(space, start, count).map_err(u8::from)
     }
 }
 

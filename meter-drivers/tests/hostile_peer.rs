@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use meter_drivers::{
-    Finding, MeterConfig, MeterError, ModbusTcpMeter, NoNumber, Reading, RegisterMap,
+    Bus, Endpoint, Finding, Meter, MeterConfig, MeterError, NoNumber, Reading, RegisterMap,
 };
 use protocol::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,7 +22,8 @@ const NAN: u32 = 0x7FC0_0000;
 enum Wrong {
     /// Answers after the driver gave up, on the same connection.
     Late,
-    /// Answers after the driver gave up, on its next connection.
+    /// Answers after the driver gave up, on its next connection, under the transaction id of the first
+    /// request there: what a gateway to a serial line makes of a late answer.
     LateElsewhere,
     Unit,
     Transaction,
@@ -77,13 +78,14 @@ impl HostileMeter {
 }
 
 async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>) -> std::io::Result<()> {
-    let owed = script.lock().expect("no panic").owed.take();
-    if let Some(owed) = owed {
-        stream.write_all(&owed).await?;
-    }
+    let mut owed = script.lock().expect("no panic").owed.take();
     loop {
         let mut request = [0; 12];
         stream.read_exact(&mut request).await?;
+        if let Some(mut late) = owed.take() {
+            late[..2].copy_from_slice(&request[..2]);
+            stream.write_all(&late).await?;
+        }
         if request[7] == 3 {
             stream.write_all(&holding(&request)).await?;
             continue;
@@ -165,17 +167,23 @@ fn frame(request: &[u8], data: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn driver(address: SocketAddr) -> ModbusTcpMeter {
-    ModbusTcpMeter::new(MeterConfig {
-        name: "yard".to_owned(),
+fn driver(address: SocketAddr) -> Meter {
+    let bus = Bus::start(Endpoint::Tcp {
         address: address.to_string(),
-        unit_id: UNIT,
-        timeout: TIMEOUT,
-        map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
-    })
+    });
+    Meter::new(
+        MeterConfig {
+            name: "yard".to_owned(),
+            unit_id: UNIT,
+            timeout: TIMEOUT,
+            pause: Duration::ZERO,
+            map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
+        },
+        &bus,
+    )
 }
 
-async fn read(meter: &mut ModbusTcpMeter) -> Result<Reading, MeterError> {
+async fn read(meter: &mut Meter) -> Result<Reading, MeterError> {
     meter.read(&|| UnixMillis(1)).await
 }
 
@@ -206,16 +214,8 @@ async fn a_late_answer_on_the_next_connection_is_refused() {
     let peer = HostileMeter::start().await;
     let mut meter = driver(peer.address);
     read(&mut meter).await.expect("a good answer");
-    // The old answer's transaction id is made to fit the first request of the new connection.
     peer.do_next(Wrong::LateElsewhere);
     read(&mut meter).await.expect_err("no answer");
-    peer.script
-        .lock()
-        .expect("no panic")
-        .owed
-        .as_mut()
-        .expect("owed")[..2]
-        .fill(0);
     let late = read(&mut meter).await;
     assert!(
         matches!(late, Err(MeterError::ForeignReply { .. })),
@@ -261,8 +261,7 @@ async fn an_answer_that_is_no_modbus_is_refused() {
     let garbled: fn(&MeterError) -> bool = |e| matches!(e, MeterError::Garbled { .. });
     check(Wrong::ByteCount, garbled).await;
     check(Wrong::Protocol, garbled).await;
-    // The text claims to be a frame of 12,081 bytes: the driver waits for the rest of it.
-    check(Wrong::Garbage, |e| matches!(e, MeterError::Silent { .. })).await;
+    check(Wrong::Garbage, garbled).await;
 }
 
 #[tokio::test]
@@ -344,16 +343,17 @@ async fn an_answer_cut_short_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_answer_sent_twice_is_taken_once() {
+async fn an_answer_sent_twice_is_taken_once_or_not_at_all() {
     let peer = HostileMeter::start().await;
     let mut meter = driver(peer.address);
     peer.do_next(Wrong::Twice);
-    let reading = read(&mut meter).await.expect("the first is good");
-    assert_eq!(reading.register.0, peer.register_wh());
-    let at_first = peer.register_wh();
+    // What follows an answer makes it doubtful, if it is there in time.
+    if let Ok(reading) = read(&mut meter).await {
+        assert_eq!(reading.register.0, peer.register_wh());
+    }
     // The second copy is refused or was discarded unread; either way it is not read again.
     if let Ok(reading) = read(&mut meter).await {
-        assert!(reading.register.0 > at_first);
+        assert_eq!(reading.register.0, peer.register_wh());
     }
     let reading = read(&mut meter).await.expect("a good answer");
     assert_eq!(reading.register.0, peer.register_wh());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meter_drivers::{
-    Finding, MeterConfig, MeterError, ModbusTcpMeter, Reading, RegisterMap, SimulatedMeter,
+    Bus, Endpoint, Finding, Meter, MeterConfig, MeterError, Reading, RegisterMap, SimulatedMeter,
     Simulator, WordOrder,
 };
 use protocol::{EnergyWh, PowerW, UnixMillis};
@@ -18,17 +18,27 @@ async fn simulator(meter: SimulatedMeter) -> Simulator {
         .expect("a free port")
 }
 
-fn driver(address: SocketAddr, unit_id: u8) -> ModbusTcpMeter {
-    ModbusTcpMeter::new(MeterConfig {
-        name: "yard".to_owned(),
+fn bus(address: SocketAddr) -> Bus {
+    Bus::start(Endpoint::Tcp {
         address: address.to_string(),
-        unit_id,
-        timeout: Duration::from_millis(300),
-        map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
     })
 }
 
-async fn read(meter: &mut ModbusTcpMeter) -> Result<Reading, MeterError> {
+fn driver(address: SocketAddr, unit_id: u8) -> Meter {
+    let bus = bus(address);
+    Meter::new(
+        MeterConfig {
+            name: "yard".to_owned(),
+            unit_id,
+            timeout: Duration::from_millis(300),
+            pause: Duration::ZERO,
+            map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
+        },
+        &bus,
+    )
+}
+
+async fn read(meter: &mut Meter) -> Result<Reading, MeterError> {
     meter.read(&|| NOON).await
 }
 
@@ -156,13 +166,17 @@ async fn a_map_of_registers_the_meter_lacks_is_refused() {
     let elsewhere = MAP.replace("address = 0x0048", "address = 0x0200");
     let map = RegisterMap::parse("elsewhere.toml", &elsewhere).expect("a valid map");
     let simulator = simulator(SimulatedMeter::default()).await;
-    let mut meter = ModbusTcpMeter::new(MeterConfig {
-        name: "yard".to_owned(),
-        address: simulator.local_addr().to_string(),
-        unit_id: 1,
-        timeout: Duration::from_millis(300),
-        map: Arc::new(map),
-    });
+    let bus = bus(simulator.local_addr());
+    let mut meter = Meter::new(
+        MeterConfig {
+            name: "yard".to_owned(),
+            unit_id: 1,
+            timeout: Duration::from_millis(300),
+            pause: Duration::ZERO,
+            map: Arc::new(map),
+        },
+        &bus,
+    );
     let found = read(&mut meter).await;
     assert!(
         matches!(

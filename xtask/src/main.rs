@@ -8,6 +8,8 @@ mod bench;
 mod command;
 mod fuzz;
 mod licences;
+mod meter_faults;
+mod modbus_peers;
 mod patches;
 mod peers;
 mod prove;
@@ -31,6 +33,8 @@ enum Task {
     Prove(prove::Settings),
     /// Runs of node and provider in virtual time, among faults and liars
     Simulate(simulate::Settings),
+    /// Faults between meters and their driver: no wrong reading, and recovery without a restart
+    MeterFaults(meter_faults::Settings),
     /// What the rules cost, beside their limits
     Bench(bench::Settings),
     /// Films the demo for the README: docs/demo.svg
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Prove(settings) => prove::run(&settings),
         Task::Simulate(settings) => simulate::run(&settings),
+        Task::MeterFaults(settings) => meter_faults::run(&settings),
         Task::Bench(settings) => bench::run(&settings),
         Task::Record => record::run(),
         Task::Fuzz(settings) => fuzz::run(&settings),

@@ -3,7 +3,7 @@
 use crate::command::run as run_command;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{bench, licences, patches, peers, simulate};
+use crate::{bench, licences, meter_faults, modbus_peers, patches, peers, simulate};
 
 /// Runs all steps, the quick ones first, stops at the first that fails, and prints how long each
 /// took.
@@ -41,9 +41,14 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("doc tests", || {
         run_command(workspace.cargo_all("test").arg("--doc"))
     })?;
+    steps.run("faults at meters, few", || meter_faults::short(workspace))?;
     steps.run("simulated runs", || simulate::short(workspace))?;
     steps.run("patches", || patches::all_apply(workspace))?;
     steps.run("benchmarks, tiny", || bench::short(workspace))?;
+    steps.run(
+        "programs that meters are tried against",
+        modbus_peers::check,
+    )?;
     let python = steps.run("Python peers", || peers::python(workspace))?;
     steps.run("integration and end-to-end tests", || {
         run_command(

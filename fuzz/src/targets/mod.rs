@@ -16,6 +16,7 @@ mod receipt_file;
 mod register_map;
 mod registers;
 mod rpc;
+mod rtu_frame;
 mod rules;
 pub(crate) mod store;
 mod structure;
@@ -96,6 +97,7 @@ table! {
     "registers" * 4_000: registers::check, corpus;
     "sunspec" * 4_000: sunspec::check, corpus;
     "modbus" * 2_000: modbus::check, corpus;
+    "rtu_frame" * 20_000: rtu_frame::check, corpus;
     "central_system" * 4_000: central_system::check, corpus;
     "websocket" * 4_000: websocket::check, corpus;
     "websocket_client" * 1_000: websocket_client::check, corpus;

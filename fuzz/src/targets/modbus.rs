@@ -8,7 +8,7 @@ use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use meter_drivers::{MeterConfig, MeterError, ModbusTcpMeter, Reading, RegisterMap};
+use meter_drivers::{Bus, Endpoint, Meter, MeterConfig, MeterError, Reading, RegisterMap};
 use protocol::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,13 +31,19 @@ pub(super) fn check(bytes: &[u8]) {
 
 async fn read_once(answers: &[u8], clock: UnixMillis) -> Result<Reading, MeterError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let mut meter = ModbusTcpMeter::new(MeterConfig {
-        name: "meter".to_owned(),
+    let bus = Bus::start(Endpoint::Tcp {
         address: listener.local_addr().expect("it is bound").to_string(),
-        unit_id: 1,
-        timeout: Duration::from_millis(200),
-        map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
     });
+    let mut meter = Meter::new(
+        MeterConfig {
+            name: "meter".to_owned(),
+            unit_id: 1,
+            timeout: Duration::from_millis(200),
+            pause: Duration::ZERO,
+            map: RegisterMap::builtin("eastron-sdm630").expect("built in"),
+        },
+        &bus,
+    );
     let clock = || clock;
     tokio::select! {
         reading = meter.read(&clock) => reading,

@@ -1,5 +1,6 @@
 //! The configuration file: read once, checked once, passed along.
 
+mod meters;
 mod neighbours;
 mod raw;
 #[cfg(test)]
@@ -8,13 +9,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use ledger::node::Limits;
-use meter_drivers::{MapError, RegisterMap, RegisterMaps};
+use meter_drivers::{Endpoint, MapError, RegisterMaps};
 use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
+
+pub(crate) use meters::{MeterConfig, MeterLine};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
 const DEFAULT_MAX_POWER: PowerW = PowerW(55_200);
@@ -41,6 +42,8 @@ pub struct Config {
     pub limits: BTreeMap<IdTag, Limits>,
     /// Keys of the gateways that speak for groups while this one is away.
     pub deputies: BTreeMap<IdTag, PublicKey>,
+    /// Lines that meters share, by name.
+    pub buses: BTreeMap<String, Endpoint>,
     /// Meters by name.
     pub meters: BTreeMap<String, MeterConfig>,
     /// Outlets by name.
@@ -69,21 +72,6 @@ impl std::fmt::Debug for ProviderConfig {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-/// A Modbus meter.
-#[derive(Clone, Debug)]
-pub struct MeterConfig {
-    /// Its register map.
-    pub map: Arc<RegisterMap>,
-    /// Host and port.
-    pub address: String,
-    /// Modbus unit id.
-    pub unit_id: u8,
-    /// How often it is read.
-    pub poll_interval: Duration,
-    /// How long one answer is waited for.
-    pub timeout: Duration,
 }
 
 /// An outlet.
@@ -284,6 +272,7 @@ impl Check<'_> {
             members,
             limits,
             deputies,
+            buses: BTreeMap::new(),
             meters: BTreeMap::new(),
             outlets: BTreeMap::new(),
             charge_points: BTreeMap::new(),
@@ -303,6 +292,10 @@ impl Check<'_> {
         for meter in raw.meter {
             let (id, meter) = self.meter(meter, &maps)?;
             self.once(config.meters.insert(id.clone(), meter), "meter.id", &id)?;
+        }
+        for bus in raw.bus {
+            let (name, bus) = self.bus(bus, &config.meters)?;
+            self.once(config.buses.insert(name.clone(), bus), "bus.name", &name)?;
         }
         for outlet in raw.outlet {
             let (id, outlet) = self.outlet(outlet)?;
@@ -431,42 +424,6 @@ impl Check<'_> {
         }
     }
 
-    fn meter(
-        &self,
-        raw: raw::Meter,
-        maps: &RegisterMaps,
-    ) -> Result<(String, MeterConfig), ConfigError> {
-        let map = maps.get(&raw.model).ok_or_else(|| {
-            let known: Vec<_> = maps.ids().collect();
-            let accepted = format!("the models known are {}", known.join(", "));
-            self.refuse("meter.model", &raw.model, &accepted)
-        })?;
-        if let Some(reason) = map.not_billable() {
-            let accepted = format!("it cannot be billed: {reason}");
-            return Err(self.refuse("meter.model", &raw.model, &accepted));
-        }
-        let has_port = raw
-            .address
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if !has_port {
-            let accepted = "write HOST:PORT, such as 192.0.2.50:502";
-            return Err(self.refuse("meter.address", &raw.address, accepted));
-        }
-        let milliseconds = |key: &str, ms: u64, least: u64| match ms {
-            ms if (least..=60_000).contains(&ms) => Ok(Duration::from_millis(ms)),
-            _ => Err(self.refuse(key, &ms.to_string(), &format!("write {least} to 60000"))),
-        };
-        let meter = MeterConfig {
-            map,
-            address: raw.address,
-            unit_id: raw.unit_id,
-            poll_interval: milliseconds("meter.poll_interval_ms", raw.poll_interval_ms, 100)?,
-            timeout: milliseconds("meter.timeout_ms", raw.timeout_ms, 50)?,
-        };
-        Ok((raw.id, meter))
-    }
-
     fn outlet(&self, raw: raw::Outlet) -> Result<(String, OutletConfig), ConfigError> {
         let id = self.identity("outlet.id", &raw.id)?;
         let outlet = OutletConfig {
@@ -509,6 +466,7 @@ impl Check<'_> {
 
     /// What is named must be there, and no outlet or meter may serve twice.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
+        self.lines(config)?;
         let mut meters = BTreeSet::new();
         for outlet in config.outlets.values() {
             let Some(meter) = &outlet.meter else { continue };

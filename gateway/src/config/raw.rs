@@ -22,6 +22,8 @@ pub(super) struct Config {
     #[serde(default)]
     pub(super) limit: Vec<Limit>,
     #[serde(default)]
+    pub(super) bus: Vec<Bus>,
+    #[serde(default)]
     pub(super) meter: Vec<Meter>,
     #[serde(default)]
     pub(super) outlet: Vec<Outlet>,
@@ -89,16 +91,30 @@ pub(super) struct Charger {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Bus {
+    pub(super) name: String,
+    pub(super) tcp: Option<String>,
+    pub(super) serial: Option<PathBuf>,
+    pub(super) rtu_over_tcp: Option<String>,
+    pub(super) baud: Option<u32>,
+    pub(super) parity: Option<String>,
+    pub(super) stop_bits: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Meter {
     pub(super) id: String,
     pub(super) model: String,
-    pub(super) address: String,
+    pub(super) address: Option<String>,
+    pub(super) bus: Option<String>,
     #[serde(default = "one")]
     pub(super) unit_id: u8,
     #[serde(default = "second_ms")]
     pub(super) poll_interval_ms: u64,
-    #[serde(default = "second_ms")]
-    pub(super) timeout_ms: u64,
+    pub(super) timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) pause_ms: u64,
 }
 
 #[derive(Deserialize)]

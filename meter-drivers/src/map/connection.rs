@@ -41,9 +41,9 @@ pub enum Transport {
 pub enum Parity {
     /// No parity bit.
     None,
-    /// Even parity.
+    /// The number of ones is even: Modbus's default.
     Even,
-    /// Odd parity.
+    /// The number of ones is odd.
     Odd,
 }
 
@@ -63,18 +63,23 @@ pub(super) struct RawConnection {
 
 impl RawConnection {
     pub(super) fn check(self) -> Result<Connection, Refused> {
-        let milliseconds = |key, ms: Option<u64>| {
-            let ms = within(key, ms, 1..=60_000, "1 to 60000")?;
-            Ok(ms.map(|ms: u32| Duration::from_millis(ms.into())))
-        };
+        let duration = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
+        // Neighbours on the line wait, too, so a pause is no longer than anybody may configure.
+        let pause_ms = within("connection.pause_ms", self.pause_ms, 1..=1_000, "1 to 1000")?;
+        let answer_within_ms = within(
+            "connection.answer_within_ms",
+            self.answer_within_ms,
+            1..=60_000,
+            "1 to 60000",
+        )?;
         Ok(Connection {
             transports: self.transports,
             unit_id: within("connection.unit_id", self.unit_id, 1..=247, "1 to 247")?,
             baud: within("connection.baud", self.baud, 300..=921_600, "300 to 921600")?,
             parity: self.parity,
             stop_bits: within("connection.stop_bits", self.stop_bits, 1..=2, "1 or 2")?,
-            pause: milliseconds("connection.pause_ms", self.pause_ms)?,
-            answer_within: milliseconds("connection.answer_within_ms", self.answer_within_ms)?,
+            pause: duration(pause_ms),
+            answer_within: duration(answer_within_ms),
         })
     }
 }

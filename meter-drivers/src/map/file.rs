@@ -153,7 +153,7 @@ impl RawMap {
         check_requests(&quantities, &readable, most)?;
         let mut identity = self.identity.check(&defaults, most)?;
         for probe in self.probes {
-            identity.probes.push(probe.check(&defaults)?);
+            identity.probes.push(probe.check(&defaults, most)?);
         }
         let max_power = within(
             "max_power_w",

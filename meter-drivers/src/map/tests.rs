@@ -101,7 +101,7 @@ fn a_value_no_meter_can_have_is_refused_by_its_key() {
     check("unit_id = 1", "unit_id = 248", "connection.unit_id");
     check("baud = 9600", "baud = 12", "connection.baud");
     check("stop_bits = 1", "stop_bits = 3", "connection.stop_bits");
-    check("stop_bits = 1", "pause_ms = 60001", "connection.pause_ms");
+    check("stop_bits = 1", "pause_ms = 1001", "connection.pause_ms");
     check("first = 0x0000", "first = 0x0050", "readable.last");
     check("type = \"f32\"\n#", "#", "measurands.energy_import.type");
     check("energy_import = {", "#", "measurands.energy_import");

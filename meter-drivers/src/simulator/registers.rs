@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use tokio_modbus::ExceptionCode;
 
 use super::SimulatedMeter;
+use super::encode::{Fraction, f32_bits_down, split};
 use crate::map::WordOrder;
 
 /// Registers a request may ask for: 40 parameters of two.
@@ -13,9 +14,6 @@ const MAX_COUNT: u16 = 80;
 const INPUT: [RangeInclusive<u16>; 2] = [0x0000..=0x004E, 0x0156..=0x0164];
 /// Phase voltage in V, without load and with.
 const VOLTAGE: u128 = 230;
-
-/// An exact value, as numerator and denominator.
-type Fraction = (u128, u128);
 
 const ZERO: Fraction = (0, 1);
 
@@ -106,49 +104,8 @@ pub(super) fn words(
     Ok(words)
 }
 
-fn split(bits: u32, order: WordOrder) -> [u16; 2] {
-    let [a, b, c, d] = bits.to_be_bytes();
-    let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-    match order {
-        WordOrder::MswFirst => [high, low],
-        WordOrder::LswFirst => [low, high],
-    }
-}
-
-/// The bits of the greatest f32 that is not above `numerator` / `denominator`.
-///
-/// Down, because a meter never shows energy that was not delivered yet.
-fn f32_bits_down(numerator: u128, denominator: u128) -> u32 {
-    if numerator == 0 {
-        return 0;
-    }
-    // The mantissa takes 24 bits; the quotient of the lengths is right or one too great.
-    let length = numerator.ilog2().cast_signed() - denominator.ilog2().cast_signed();
-    let mut exponent = length - 23;
-    let mut mantissa = shifted_quotient(numerator, denominator, exponent);
-    if mantissa < 1 << 23 {
-        exponent -= 1;
-        mantissa = shifted_quotient(numerator, denominator, exponent);
-    }
-    let fraction = u32::try_from(mantissa - (1 << 23)).expect("a mantissa has 24 bits");
-    let biased = (exponent + 150).cast_unsigned();
-    biased << 23 | fraction
-}
-
-/// `numerator` / `denominator` / 2^`exponent`, rounded down.
-fn shifted_quotient(numerator: u128, denominator: u128, exponent: i32) -> u128 {
-    let shift = exponent.unsigned_abs();
-    if exponent < 0 {
-        (numerator << shift) / denominator
-    } else {
-        numerator / (denominator << shift)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[track_caller]
@@ -174,41 +131,5 @@ mod tests {
         check(0x0000, 82, Err(ExceptionCode::IllegalDataValue));
         check(0x0000, 1, Err(ExceptionCode::IllegalDataValue));
         check(0x0000, 0, Err(ExceptionCode::IllegalDataValue));
-    }
-
-    #[test]
-    fn exact_values_are_shown_exactly() {
-        assert_eq!(f32_bits_down(2141, 1), 2141.0_f32.to_bits());
-        assert_eq!(f32_bits_down(1, 1024), (1.0_f32 / 1024.0).to_bits());
-        assert_eq!(f32_bits_down(1 << 40, 1), 2.0_f32.powi(40).to_bits());
-        assert_eq!(f32_bits_down(0, 7), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn a_value_is_shown_as_the_next_f32_below(numerator in 1..u64::MAX, micro: bool) {
-            let denominator = if micro { 1_000_000 } else { 3 };
-            let bits = f32_bits_down(numerator.into(), denominator);
-            // An f32 is a f64 exactly, and a product of 24 and 20 bits fits one.
-            let product = |bits| {
-                f64::from(f32::from_bits(bits)) * if micro { 1.0e6 } else { 3.0 }
-            };
-            let exact = u128::from(numerator);
-            prop_assert!(BigFloat(product(bits)).not_above(exact));
-            prop_assert!(!BigFloat(product(bits + 1)).not_above(exact));
-        }
-    }
-
-    /// A f64 to compare with an integer, exactly.
-    struct BigFloat(f64);
-
-    impl BigFloat {
-        fn not_above(&self, whole: u128) -> bool {
-            let text = format!("{:.120}", self.0);
-            let integral = text.split('.').next().expect("split yields one part");
-            let fractional = text.trim_end_matches('0').ends_with('.');
-            let integral: u128 = integral.parse().expect("decimal digits");
-            integral < whole || (integral == whole && fractional)
-        }
     }
 }

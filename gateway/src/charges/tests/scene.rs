@@ -120,7 +120,7 @@ impl Scene {
         let store = Arc::clone(&self.store);
         let (engine, thread) =
             Engine::start(node, Arc::clone(&store), shell, Arc::new(NoWatch)).expect("a thread");
-        let meters = Meters::start(&self.config.meters, &clock);
+        let meters = Meters::start(&self.config, &clock);
         let config = Arc::clone(&self.config);
         let charges = Charges::load(config, engine.clone(), store, clock, meters, authorizer);
         Gateway {

@@ -161,14 +161,14 @@ impl RawLabel {
 }
 
 impl RawProbe {
-    pub(super) fn check(self, defaults: &Defaults) -> Result<Probe, Refused> {
+    pub(super) fn check(self, defaults: &Defaults, most: u16) -> Result<Probe, Refused> {
         let register = Register {
             space: self.space.unwrap_or(defaults.space),
             address: self.address,
             value_type: self.r#type,
             word_order: self.word_order.unwrap_or(defaults.word_order),
         };
-        check_end("probes", register)?;
+        check_number("probes", register, most)?;
         Ok(Probe {
             place: Place::Number(register),
             accept: Accept::Numbers(vec![self.expect]),
@@ -176,6 +176,18 @@ impl RawProbe {
             remedy: self.remedy,
         })
     }
+}
+
+/// A number ends where addresses do, and fits one request.
+fn check_number(table: &str, register: Register, most: u16) -> Result<(), Refused> {
+    check_end(table, register)?;
+    if register.width() <= most {
+        return Ok(());
+    }
+    Err(refused(
+        format!("{table}.type"),
+        format!("of at most {most} registers, as max_registers_per_read says"),
+    ))
 }
 
 /// A number where `value_type` was given, a text where its number of `registers` was.
@@ -188,7 +200,7 @@ fn place(
 ) -> Result<Place, Refused> {
     match (value_type, registers) {
         (Some(_), None) => {
-            check_end(table, register)?;
+            check_number(table, register, most)?;
             Ok(Place::Number(register))
         }
         (None, Some(count)) => {
