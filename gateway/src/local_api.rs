@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::charges::{ChargeError, Charges};
-use crate::meters::Meters;
+use crate::meters::{Meters, Quality};
 use crate::modbus_charger::{ModbusCharger, SwipeError, Swiped};
 
 /// What the API looks at.
@@ -124,7 +124,9 @@ impl From<NeighbourCounts> for Neighbours {
 #[serde(rename_all = "camelCase")]
 struct Meter {
     register_wh: Option<u64>,
+    power_w: Option<u32>,
     read_at: Option<String>,
+    quality: Quality,
     fault: Option<String>,
 }
 
@@ -275,9 +277,13 @@ fn meters(meters: &Meters) -> BTreeMap<String, Meter> {
     meters
         .states()
         .map(|(name, state)| {
+            let quality = state.quality();
+            let reading = state.newest.map(|newest| newest.reading);
             let meter = Meter {
-                register_wh: state.reading.as_ref().map(|reading| reading.register.0),
-                read_at: state.reading.map(|reading| reading.taken_at.to_string()),
+                register_wh: reading.as_ref().map(|reading| reading.register.0),
+                power_w: reading.as_ref().and_then(|reading| Some(reading.power?.0)),
+                read_at: reading.map(|reading| reading.taken_at.to_string()),
+                quality,
                 fault: state.fault,
             };
             (name.to_owned(), meter)

@@ -1,17 +1,20 @@
 //! Meters: one task each, which reads at its interval and whenever a charge begins or ends.
 
+mod reader;
+
 use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::mem::{Discriminant, discriminant};
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
 use meter_drivers::{Bus, Endpoint, MeterError, Reading};
+use protocol::PowerW;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::config::{Config, MeterConfig, MeterLine};
+use crate::config::{Config, MeterLine};
+use reader::{Reader, Trouble, Trusted};
 
 /// How long a charge waits for its meter when it begins or ends.
 const READ_NOW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,21 +24,68 @@ const REQUESTS: usize = 16;
 /// What a meter said last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MeterState {
-    /// The newest reading, with its own time.
-    pub(crate) reading: Option<Reading>,
-    /// Counts the readings: their order, whatever becomes of the clock.
-    pub(crate) number: u64,
+    /// The newest reading that can be billed by, with its own time.
+    pub(crate) newest: Option<NumberedReading>,
     /// Why the last attempt gave none.
     pub(crate) fault: Option<String>,
+    /// The last attempt gave one that does not follow from the one before.
+    is_in_doubt: bool,
+}
+
+/// How good what is known of a meter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Quality {
+    /// The last attempt gave a reading.
+    Good,
+    /// There is an older reading, with its own time; the last attempt gave none.
+    Stale,
+    /// There is an older reading; the last one may be wrong, and the next one tells.
+    Doubtful,
+    /// There was no reading yet.
+    Missing,
+}
+
+/// A reading, and its place among all of its meter's.
+#[derive(Clone, Debug)]
+pub(crate) struct NumberedReading {
+    /// Counts the readings: their order, whatever becomes of the clock.
+    pub(crate) number: u64,
+    pub(crate) reading: Reading,
+    /// The newest break before it, or at it.
+    pub(crate) broken: Option<Break>,
+}
+
+/// Where a register did not count on.
+#[derive(Clone, Debug)]
+pub(crate) struct Break {
+    /// The number of the reading that showed it.
+    pub(crate) number: u64,
+    /// What became of it.
+    pub(crate) what: String,
 }
 
 /// A reading taken for a charge's beginning or end, with the meter's identity checked.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedReading {
-    /// As in [`MeterState`].
-    pub(crate) number: u64,
-    pub(crate) reading: Reading,
+    pub(crate) read: NumberedReading,
     pub(crate) model: String,
+}
+
+impl MeterState {
+    /// The number of the newest reading; 0 for none.
+    pub(crate) fn number(&self) -> u64 {
+        self.newest.as_ref().map_or(0, |newest| newest.number)
+    }
+
+    pub(crate) fn quality(&self) -> Quality {
+        match (&self.newest, &self.fault) {
+            (None, _) => Quality::Missing,
+            (Some(_), None) => Quality::Good,
+            (Some(_), Some(_)) if self.is_in_doubt => Quality::Doubtful,
+            (Some(_), Some(_)) => Quality::Stale,
+        }
+    }
 }
 
 type Request = oneshot::Sender<Result<CheckedReading, String>>;
@@ -61,8 +111,8 @@ impl Meters {
             .map(|(name, endpoint)| (name.as_str(), Bus::start(endpoint.clone())))
             .collect();
         let mut meters = BTreeMap::new();
-        for (name, config) in &config.meters {
-            let bus = match &config.line {
+        for (name, meter) in &config.meters {
+            let bus = match &meter.line {
                 MeterLine::Own(address) => Bus::start(Endpoint::Tcp {
                     address: address.clone(),
                 }),
@@ -70,11 +120,11 @@ impl Meters {
             };
             let (requests, inbox) = mpsc::channel(REQUESTS);
             let (publish, state) = watch::channel(MeterState::default());
+            let reader = Reader::new(name, meter, &bus, clock, max_power(config, name));
             tokio::spawn(run(
                 name.clone(),
-                config.clone(),
-                bus,
-                clock.clone(),
+                reader,
+                meter.poll_interval,
                 inbox,
                 publish,
             ));
@@ -116,18 +166,22 @@ impl Meters {
     }
 }
 
+/// The most that is drawn behind a meter.
+fn max_power(config: &Config, meter: &str) -> Option<PowerW> {
+    let outlets = config.outlets.values();
+    let outlets = outlets.filter(|outlet| outlet.meter.as_deref() == Some(meter));
+    outlets.map(|outlet| outlet.max_power).max()
+}
+
 async fn run(
     name: String,
-    config: MeterConfig,
-    bus: Bus,
-    clock: Clock,
+    mut reader: Reader,
+    poll_interval: Duration,
     mut requests: mpsc::Receiver<Request>,
     publish: watch::Sender<MeterState>,
 ) {
-    let now = || clock.now();
-    let mut driver = new_driver(&name, &config, &bus);
     let mut told = None;
-    let mut interval = tokio::time::interval(config.poll_interval);
+    let mut interval = tokio::time::interval(poll_interval);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let request = tokio::select! {
@@ -138,80 +192,68 @@ async fn run(
             _ = interval.tick() => None,
         };
         let result = match &request {
-            None => driver.read(&now).await,
-            Some(_) => identify_and_read(&mut driver, &now).await,
+            None => reader.poll().await,
+            Some(_) => reader.check_and_read().await,
         };
-        if matches!(result, Err(MeterError::SerialChanged { .. })) {
-            // The driver holds on to the old meter; the new one is read by a new driver.
-            driver = new_driver(&name, &config, &bus);
-        }
-        let number = note(&name, &publish, &mut told, &result);
+        let noted = note(&name, &publish, &mut told, result);
         if let Some(request) = request {
-            let checked = result.map(|reading| CheckedReading {
-                number,
-                reading,
-                model: config.map.model().to_owned(),
+            let checked = noted.map(|read| CheckedReading {
+                read,
+                model: reader.model().to_owned(),
             });
             // Whoever asked may have given up waiting.
-            let _ = request.send(checked.map_err(|error| with_cause(&error)));
+            let _ = request.send(checked);
         }
     }
 }
 
-async fn identify_and_read(
-    driver: &mut meter_drivers::Meter,
-    now: &impl meter_drivers::Clock,
-) -> Result<Reading, MeterError> {
-    driver.identify().await?;
-    driver.read(now).await
-}
-
-fn new_driver(name: &str, config: &MeterConfig, bus: &Bus) -> meter_drivers::Meter {
-    let config = meter_drivers::MeterConfig {
-        name: name.to_owned(),
-        unit_id: config.unit_id,
-        timeout: config.timeout,
-        pause: config.pause,
-        map: Arc::clone(&config.map),
-    };
-    meter_drivers::Meter::new(config, bus)
-}
-
-/// The error and what caused it, such as which register does not fit, on one line.
-fn with_cause(error: &MeterError) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
-/// Publishes a result and gives the newest reading's number. An old reading stays, with its old
-/// time.
+/// Publishes a result and gives its reading with its number. An old reading stays, with its old time.
 fn note(
     name: &str,
     publish: &watch::Sender<MeterState>,
-    told: &mut Option<Discriminant<MeterError>>,
-    result: &Result<Reading, MeterError>,
-) -> u64 {
-    publish.send_modify(|state| match result {
-        Ok(reading) => {
-            state.number += 1;
-            *told = None;
-            if state.fault.take().is_some() {
-                tracing::info!(meter = name, "meter answers again");
-            }
-            state.reading = Some(reading.clone());
-        }
-        Err(error) => {
-            let fault = with_cause(error);
+    told: &mut Option<Option<Discriminant<MeterError>>>,
+    result: Result<Trusted, Trouble>,
+) -> Result<NumberedReading, String> {
+    let trusted = match result {
+        Ok(trusted) => trusted,
+        Err(trouble) => {
+            let fault = trouble.in_words();
             // Once for each kind: how long a silent meter was waited for differs every time.
-            let kind = Some(discriminant(error));
+            let kind = Some(trouble.kind());
             if *told != kind {
                 tracing::warn!(meter = name, "no reading: {fault}");
                 *told = kind;
             }
-            state.fault = Some(fault);
+            publish.send_modify(|state| {
+                state.is_in_doubt = matches!(trouble, Trouble::Doubted(_));
+                state.fault = Some(fault.clone());
+            });
+            return Err(fault);
         }
+    };
+    *told = None;
+    let (number, before) = {
+        let state = publish.borrow();
+        (state.number() + 1, state.newest.clone())
+    };
+    let broken = match trusted.step {
+        Some(step) => {
+            let what = step.to_string();
+            tracing::error!(meter = name, "{what}");
+            Some(Break { number, what })
+        }
+        None => before.and_then(|before| before.broken),
+    };
+    let newest = NumberedReading {
+        number,
+        reading: trusted.reading,
+        broken,
+    };
+    publish.send_modify(|state| {
+        if state.fault.take().is_some() {
+            tracing::info!(meter = name, "meter answers again");
+        }
+        state.newest = Some(newest.clone());
     });
-    publish.borrow().number
+    Ok(newest)
 }

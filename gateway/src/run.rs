@@ -207,8 +207,8 @@ impl Gateway {
         let mut face = ChargePointConfig::new(url, id, "Charge Gateway", "Modbus outlet");
         face.firmware = Some(env!("CARGO_PKG_VERSION").to_owned());
         let meter = self.config.outlets[&config.outlet].meter.as_ref();
-        let map = meter.map(|meter| &self.config.meters[meter].map);
-        face.meter_type = map.map(|map| map.model().chars().take(25).collect());
+        let model = meter.map(|meter| self.config.meters[meter].model.name());
+        face.meter_type = model.map(|model| model.chars().take(25).collect());
         face.configuration = self.charges.configuration(id)?;
         let journal = StoreJournal::new(self.engine.clone(), Arc::clone(&self.store), id);
         let (id, host) = (id.to_owned(), Arc::clone(charger));
@@ -234,13 +234,13 @@ impl Gateway {
             tokio::spawn(async move {
                 while states.changed().await.is_ok() {
                     let state = states.borrow_and_update().clone();
-                    let Some(reading) = state.reading.filter(|_| state.fault.is_none()) else {
+                    let Some(newest) = state.newest.filter(|_| state.fault.is_none()) else {
                         continue;
                     };
-                    let observed = charges.observe_meter(&meter, state.number, &reading);
-                    if observed.await.is_err() {
+                    if charges.observe_meter(&meter, &newest).await.is_err() {
                         return;
                     }
+                    let reading = newest.reading;
                     if let Some(charger) = &charger {
                         let observation = Observation {
                             at: reading.taken_at,
@@ -349,7 +349,7 @@ fn node_config(config: &Config) -> NodeConfig {
         name: name.clone(),
         owner: outlet.owner.clone(),
         meter: match &outlet.meter {
-            Some(meter) => config.meters[meter].map.id().to_owned(),
+            Some(meter) => config.meters[meter].model.id().to_owned(),
             None => "charger's own".to_owned(),
         },
     });

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::decode::NoNumber;
 use crate::reading::MeterSerial;
+use crate::sunspec::NoMeter;
 
 /// Why a meter gave no reading, split by what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +126,16 @@ pub enum MeterError {
         map: String,
         /// Why, from the map.
         reason: String,
+    },
+    /// It was to tell its registers by SunSpec, and does not.
+    #[error("{meter} (unit {unit_id}): {reason}")]
+    NoSunSpecMeter {
+        /// Configured name of the meter.
+        meter: String,
+        /// Unit asked.
+        unit_id: u8,
+        /// What it told.
+        reason: NoMeter,
     },
     /// Another meter answers now. It stays refused until a new driver is made for it.
     #[error("{meter} changed its serial number from {} to {}; charge held, check which meter is wired, then restart", shown(.before), shown(.after))]

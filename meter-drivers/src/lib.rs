@@ -39,6 +39,7 @@
 //! The feature `simulator` adds meters to read from where there are none.
 #![warn(missing_docs)]
 
+mod asked;
 pub mod block;
 pub mod bus;
 pub mod decode;

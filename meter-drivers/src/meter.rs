@@ -16,6 +16,7 @@ use protocol::UnixMillis;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::asked::Asked;
 use crate::block::Block;
 use crate::bus::{Answered, Ask, Bus, Epoch, Fault};
 use crate::error::{Finding, MeterError};
@@ -250,6 +251,7 @@ impl Meter {
         Ok(Reading {
             register: energy.register,
             resolution_mwh: energy.resolution_mwh,
+            rollover_wh: energy.rollover_wh,
             power,
             taken_at: answer.arrived,
             serial: known.and_then(|identity| identity.serial.clone()),
@@ -274,63 +276,17 @@ impl Meter {
         }
     }
 
-    /// Puts the meter's name to what the bus says of a request for `block`.
+    /// What the bus says of a request for `block`, as an error of this meter.
     fn named(&self, block: Block, fault: Fault) -> MeterError {
-        let meter = self.config.name.clone();
-        let unit_id = self.config.unit_id;
-        let address = self.bus.endpoint().to_string();
-        match fault {
-            Fault::Unreachable(source) => MeterError::Unreachable {
-                meter,
-                address,
-                source,
-            },
-            Fault::Lost(source) => MeterError::ConnectionLost {
-                meter,
-                address,
-                source,
-            },
-            Fault::Reopened => MeterError::ConnectionLost {
-                meter,
-                address,
-                source: std::io::Error::from(std::io::ErrorKind::NotConnected),
-            },
-            Fault::Silent { waited } => MeterError::Silent {
-                meter,
-                unit_id,
-                waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
-            },
-            // A Modbus gateway waited for the unit on our behalf.
-            Fault::Exception(crate::bus::GATEWAY_TARGET_FAILED) => MeterError::Silent {
-                meter,
-                unit_id,
-                waited_ms: u64::try_from(self.config.timeout.as_millis()).unwrap_or(u64::MAX),
-            },
-            // Illegal function, address or value.
-            Fault::Exception(code @ 1..=3) => self.misfit(block, Finding::NoSuchRegister { code }),
-            Fault::Exception(code) => MeterError::Refused {
-                meter,
-                unit_id,
-                code,
-            },
-            Fault::Foreign(mismatch) => MeterError::ForeignReply {
-                meter,
-                unit_id,
-                mismatch,
-            },
-            Fault::WrongLength { received } => MeterError::WrongLength {
-                meter,
-                unit_id,
-                requested: block.count,
-                received,
-            },
-            Fault::Garbled(problem) => MeterError::Garbled {
-                meter,
-                address,
-                problem,
-            },
-            Fault::Busy => MeterError::Busy { meter, unit_id },
-        }
+        let asked = Asked {
+            meter: &self.config.name,
+            unit_id: self.config.unit_id,
+            timeout: self.config.timeout,
+            bus: &self.bus,
+            map: self.config.map.id(),
+            block,
+        };
+        asked.error(fault)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Reading {
     /// A f32 register coarsens as it grows. Below 1,000 mWh it is `register`'s whole Wh that limits
     /// a difference of two readings.
     pub resolution_mwh: u64,
+    /// Where the register starts at 0 again, in Wh; `None` where nobody knows.
+    pub rollover_wh: Option<u64>,
     /// Active power drawn; 0 while the meter exports, `None` where it offers none.
     pub power: Option<PowerW>,
     /// When the reply that carried `register` arrived. A reading is never stamped again.

@@ -1,7 +1,8 @@
 //! SunSpec: meters that say themselves where their registers are.
 //!
 //! [`Discovery`] finds the meter model of a device and makes a [`RegisterMap`](crate::RegisterMap) of
-//! it. It asks for registers and is told the answers, so it needs no connection of its own:
+//! it. [`discover`] does so over a bus. By itself it asks for registers and is told the answers, so it
+//! needs no connection of its own:
 //!
 //! ```
 //! use meter_drivers::sunspec::{Discovery, NoMeter};
@@ -26,7 +27,9 @@
 //! SunSpec Device Information Model Specification V1.0; the models as published by the SunSpec
 //! Alliance (sunspec/models, commit 7abdf89).
 
+mod discover;
 mod discovery;
 mod model;
 
+pub use discover::{SunSpecConfig, discover};
 pub use discovery::{Discovery, Layout, ModelHeader, NoMeter, Reason};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meter_drivers::map::{Measurand, RegisterSpace};
-use meter_drivers::sunspec::Discovery;
+use meter_drivers::sunspec::{SunSpecConfig, discover};
 use meter_drivers::{Block, Bus, Endpoint, MeterConfig, RegisterMap};
 use num_bigint::BigInt;
 use protocol::UnixMillis;
@@ -73,16 +73,6 @@ impl Meter {
         };
         let refused = |code| format!("{start:#06x} + {count}: {code}");
         answer.expect("the peer answers").map_err(refused)
-    }
-
-    async fn discover(&mut self) -> Result<Arc<RegisterMap>, String> {
-        let mut discovery = Discovery::new();
-        while let Some(block) = discovery.ask() {
-            let words = self.words(block).await.ok();
-            discovery.answer(words.as_deref());
-        }
-        let layout = discovery.finish().map_err(|error| error.to_string())?;
-        Ok(Arc::new(layout.map().clone()))
     }
 
     /// Asks for everything that the map measures, in the requests that it plans.
@@ -227,6 +217,19 @@ fn serve(place: &Place) -> (Peer, BTreeMap<String, u16>) {
     }
 }
 
+async fn by_sunspec(port: u16, unit_id: u8) -> Result<Arc<RegisterMap>, String> {
+    let address = format!("127.0.0.1:{port}");
+    let config = SunSpecConfig {
+        name: "peer".to_owned(),
+        unit_id,
+        timeout: Duration::from_secs(5),
+        pause: Duration::ZERO,
+    };
+    let layout = discover(&Bus::start(Endpoint::Tcp { address }), &config).await;
+    let layout = layout.map_err(|error| error.to_string())?;
+    Ok(Arc::new(layout.into_map()))
+}
+
 async fn flaws(id: &str, port: u16, file: &Value) -> Vec<String> {
     let unit = file["unit_id"].as_u64().and_then(|u| u.try_into().ok());
     let unit: u8 = unit.expect("a unit id");
@@ -238,7 +241,7 @@ async fn flaws(id: &str, port: u16, file: &Value) -> Vec<String> {
         flaws: Vec::new(),
     };
     let map = match id.starts_with("sunspec-") {
-        true => meter.discover().await,
+        true => by_sunspec(port, unit).await,
         false => map_of(id).ok_or_else(|| "there is no map".to_owned()),
     };
     match map {

@@ -178,11 +178,11 @@ impl Charges {
 fn overtaken(
     mut older: Record,
     begin: &Begin,
-    read: Option<&CheckedReading>,
+    checked: Option<&CheckedReading>,
 ) -> (Record, UnixMillis, EnergyWh) {
     older.hold_for("its end was never reported; it was ended where the next charge began");
-    if let Some(read) = read {
-        older.take_reading(read.number, &read.reading);
+    if let Some(checked) = checked {
+        older.end_at(&checked.read);
     }
     let last = older.charge.last;
     let (at, register) = match (&older.source, begin.register) {

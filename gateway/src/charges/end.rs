@@ -87,7 +87,7 @@ impl Charges {
                 let register = end.register.unwrap_or(record.charge.last.register);
                 return (record, end.at, register);
             }
-            Some(Ok(read)) => record.take_reading(read.number, &read.reading),
+            Some(Ok(checked)) => record.end_at(&checked.read),
             Some(Err(why)) => {
                 record.hold_for(&format!("the meter was not read at the end: {why}"));
             }

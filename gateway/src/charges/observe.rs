@@ -1,10 +1,10 @@
 //! What is read while a charge goes on.
 
 use ledger::store::Write;
-use meter_drivers::Reading;
 use ocpp_bridge::session::Observation;
 
 use super::{ChargeError, Charges, MAX_STEP_MS, Record, Source, put};
+use crate::meters::NumberedReading;
 
 impl Charges {
     /// Takes in readings that a charge point reported for one of its charges.
@@ -33,18 +33,17 @@ impl Charges {
         .await
     }
 
-    /// Takes in a meter's reading and its number.
+    /// Takes in a meter's reading.
     pub(crate) async fn observe_meter(
         &self,
         meter: &str,
-        number: u64,
-        reading: &Reading,
+        read: &NumberedReading,
     ) -> Result<(), ChargeError> {
         let is_meant = |record: &Record| {
             let is_here = matches!(&record.source, Source::Meter { name, .. } if name == meter);
             is_here && !record.is_interrupted
         };
-        self.change(is_meant, |record| record.take_reading(number, reading))
+        self.change(is_meant, |record| record.take_reading(read))
             .await
     }
 

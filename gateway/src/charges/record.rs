@@ -5,7 +5,7 @@ use ocpp_bridge::session::{DetailPoint, EndedCharge, Observation, RunningCharge}
 use serde::{Deserialize, Serialize};
 
 use super::{Begin, SAVE_MS, SAVE_WH};
-use crate::meters::CheckedReading;
+use crate::meters::{CheckedReading, NumberedReading};
 
 /// What a charge is measured by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,28 +72,29 @@ impl Record {
         }
     }
 
-    /// A charge measured by the meter at its outlet, from `read` on.
+    /// A charge measured by the meter at its outlet, from `checked` on.
     pub(super) fn metered(
         begin: &Begin,
         outlet: String,
         meter: &str,
-        read: &CheckedReading,
+        checked: &CheckedReading,
     ) -> Self {
+        let reading = &checked.read.reading;
         let source = Source::Meter {
             name: meter.to_owned(),
-            model: read.model.clone(),
-            serial: serial_of(&read.reading),
-            resolution_mwh: read.reading.resolution_mwh,
+            model: checked.model.clone(),
+            serial: serial_of(reading),
+            resolution_mwh: reading.resolution_mwh,
         };
         let at_reading = Begin {
-            at: read.reading.taken_at,
-            register: Some(read.reading.register),
+            at: reading.taken_at,
+            register: Some(reading.register),
             ..begin.clone()
         };
         let id = begin.origin().first_16();
         Self {
             id,
-            newest_reading: read.number,
+            newest_reading: checked.read.number,
             ..Self::new(&at_reading, outlet, source, None)
         }
     }
@@ -104,18 +105,24 @@ impl Record {
     }
 
     /// Takes in a reading of the meter at the outlet.
-    pub(super) fn take_reading(&mut self, number: u64, reading: &Reading) {
+    pub(super) fn take_reading(&mut self, read: &NumberedReading) {
         let Source::Meter { serial, .. } = &self.source else {
             return;
         };
+        let reading = &read.reading;
         if *serial != serial_of(reading) {
             self.hold_for("another meter is at the outlet than at the start");
             return;
         }
-        if number <= self.newest_reading {
+        if read.number <= self.newest_reading {
             return;
         }
-        self.newest_reading = number;
+        if let Some(broken) = &read.broken
+            && broken.number > self.newest_reading
+        {
+            self.hold_for(&broken.what);
+        }
+        self.newest_reading = read.number;
         self.charge.observe(&Observation {
             // Readings are numbered as they are taken: where a later one seems older, the clock
             // was set back between them.
@@ -123,6 +130,18 @@ impl Record {
             register: Some(reading.register),
             power: reading.power,
         });
+    }
+
+    /// Takes in the last reading. Where it does not show what was counted, because the register was
+    /// reset, whoever looks at the charge is told what it said.
+    pub(super) fn end_at(&mut self, read: &NumberedReading) {
+        self.take_reading(read);
+        let register = read.reading.register;
+        if let Some(reason) = &mut self.hold
+            && register != self.charge.last.register
+        {
+            reason.push_str(&format!("; it said {register} when the charge ended"));
+        }
     }
 
     pub(super) fn is_save_due(&self) -> bool {
@@ -151,13 +170,19 @@ mod tests {
 
     use super::*;
 
-    fn reading(at: u64, register: u64) -> Reading {
-        Reading {
+    fn numbered(number: u64, at: u64, register: u64) -> NumberedReading {
+        let reading = Reading {
             register: EnergyWh(register),
             resolution_mwh: 1,
+            rollover_wh: None,
             power: None,
             taken_at: UnixMillis(at),
             serial: None,
+        };
+        NumberedReading {
+            number,
+            reading,
+            broken: None,
         }
     }
 
@@ -169,18 +194,17 @@ mod tests {
             register: None,
             at: UnixMillis(10_000),
         };
-        let read = CheckedReading {
-            number: 7,
-            reading: reading(10_000, 500),
+        let checked = CheckedReading {
+            read: numbered(7, 10_000, 500),
             model: "SDM630".to_owned(),
         };
-        Record::metered(&begin, "yard".to_owned(), "yard-meter", &read)
+        Record::metered(&begin, "yard".to_owned(), "yard-meter", &checked)
     }
 
     fn check(readings: &[(u64, u64, u64)], expected: u64) {
         let mut record = metered();
         for (number, at, register) in readings {
-            record.take_reading(*number, &reading(*at, *register));
+            record.take_reading(&numbered(*number, *at, *register));
         }
         let last = record.charge.last;
         let ended = record.charge.end(last.at, last.register, StopReason::Local);

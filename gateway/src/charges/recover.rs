@@ -29,7 +29,7 @@ impl Charges {
         {
             // An error means that the meter is not read any more, as when the process ends.
             let _ = state
-                .wait_for(|state: &MeterState| state.reading.is_some())
+                .wait_for(|state: &MeterState| state.newest.is_some())
                 .await;
         }
     }
@@ -73,8 +73,9 @@ impl Charges {
             return Err("its charger is no longer an OCPP charger in the configuration");
         };
         let state = self.meters.follow(name).ok_or(gone)?;
-        let reading = state.borrow().reading.clone();
-        let reading = reading.ok_or("its meter was not read after a restart")?;
+        let newest = state.borrow().newest.clone();
+        let newest = newest.ok_or("its meter was not read after a restart")?;
+        let reading = newest.reading;
         match serial_of(&reading) == *serial {
             true => Ok(reading),
             false => Err("another meter is at the outlet since a restart"),

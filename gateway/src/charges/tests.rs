@@ -8,7 +8,7 @@ use ocpp_bridge::session::StopReason;
 use protocol::EnergyWh;
 
 use super::*;
-use scene::{Scene, metered, outbox};
+use scene::{Scene, hold_reasons, metered, outbox};
 
 #[tokio::test]
 async fn a_metered_charge_is_billed_by_its_meter() {
@@ -18,6 +18,23 @@ async fn a_metered_charge_is_billed_by_its_meter() {
     scene.meter.set_energy_mwh(1_050_000);
     gateway.end(transaction, None, StopReason::Local).await;
     assert_eq!(outbox(&gateway).await, [("yard", 50, false)]);
+}
+
+#[tokio::test]
+async fn a_register_that_is_reset_in_a_charge_holds_it_and_is_told_at_its_end() {
+    let scene = Scene::new(1_000).await;
+    let gateway = scene.start().await;
+    let transaction = metered(&gateway, "YARD-TAG").await;
+    scene.meter.set_energy_mwh(1_050_000);
+    gateway.poll().await;
+    scene.meter.set_energy_mwh(3_000);
+    gateway.poll().await;
+    scene.meter.set_energy_mwh(8_000);
+    gateway.end(transaction, None, StopReason::Local).await;
+    assert_eq!(outbox(&gateway).await, [("yard", 50, true)]);
+    let expected = "the register fell from 1050 Wh to 3 Wh: it was reset, or the meter exchanged; it \
+                    said 8 Wh when the charge ended";
+    assert_eq!(hold_reasons(&gateway).await, [expected]);
 }
 
 #[tokio::test]

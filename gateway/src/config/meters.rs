@@ -23,11 +23,14 @@ const ON_THE_WAY_MS: u64 = 100;
 /// The longest that one may be waited for, so that a silent one costs the others less than 2 s.
 const LONGEST_TIMEOUT_SHARED_MS: u64 = 1_900;
 
+/// The model that stands for every meter which tells its registers itself.
+const SUNSPEC: &str = "sunspec";
+
 /// A Modbus meter.
 #[derive(Clone, Debug)]
 pub struct MeterConfig {
-    /// Its register map.
-    pub map: Arc<RegisterMap>,
+    /// Its model.
+    pub model: MeterModel,
     /// Where it is.
     pub line: MeterLine,
     /// Modbus unit id.
@@ -38,6 +41,44 @@ pub struct MeterConfig {
     pub timeout: Duration,
     /// Silence on the line before a request and after its answer: the file's or the map's, the longer.
     pub pause: Duration,
+}
+
+/// How a meter's registers are known.
+#[derive(Clone, Debug)]
+pub enum MeterModel {
+    /// By the map of its model.
+    Map(Arc<RegisterMap>),
+    /// It tells them, by SunSpec.
+    SunSpec,
+}
+
+impl MeterModel {
+    /// The id that the configuration calls it by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Map(map) => map.id(),
+            Self::SunSpec => SUNSPEC,
+        }
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.map().map_or("SunSpec meter", RegisterMap::model)
+    }
+
+    fn map(&self) -> Option<&RegisterMap> {
+        match self {
+            Self::Map(map) => Some(map),
+            Self::SunSpec => None,
+        }
+    }
+
+    fn connection(&self) -> Connection {
+        self.map()
+            .map_or_else(Connection::default, |map| map.connection().clone())
+    }
 }
 
 /// What a meter is on.
@@ -61,7 +102,7 @@ impl<'a> Factory<'a> {
         let meters = meters.values().filter(is_on);
         Self {
             bus,
-            maps: meters.map(|meter| meter.map.as_ref()).collect(),
+            maps: meters.filter_map(|meter| meter.model.map()).collect(),
         }
     }
 }
@@ -205,7 +246,8 @@ impl Check<'_> {
         raw: raw::Meter,
         maps: &RegisterMaps,
     ) -> Result<(String, MeterConfig), ConfigError> {
-        let map = self.model(&raw.model, maps)?;
+        let model = self.model(&raw.model, maps)?;
+        let connection = model.connection();
         let line = match (raw.address, raw.bus) {
             (Some(address), None) => MeterLine::Own(self.host_and_port("meter.address", &address)?),
             (None, Some(bus)) => MeterLine::Bus(bus),
@@ -222,7 +264,7 @@ impl Check<'_> {
             MeterLine::Own(_) => (TIMEOUT_ALONE_MS, 60_000),
             MeterLine::Bus(_) => (TIMEOUT_SHARED_MS, LONGEST_TIMEOUT_SHARED_MS),
         };
-        let takes = map.connection().answer_within.unwrap_or_default();
+        let takes = connection.answer_within.unwrap_or_default();
         let takes_ms = u64::try_from(takes.as_millis()).expect("a map allows a minute");
         // A shorter wait would take the model for silent.
         let least_ms = takes_ms.max(50);
@@ -240,8 +282,8 @@ impl Check<'_> {
         let poll_interval_ms = raw.poll_interval_ms;
         let pause = milliseconds("meter.pause_ms", raw.pause_ms, 0, 1_000)?;
         let meter = MeterConfig {
-            pause: pause.max(map.connection().pause.unwrap_or_default()),
-            map,
+            pause: pause.max(connection.pause.unwrap_or_default()),
+            model,
             line,
             unit_id: raw.unit_id,
             poll_interval: milliseconds("meter.poll_interval_ms", poll_interval_ms, 100, 60_000)?,
@@ -250,14 +292,18 @@ impl Check<'_> {
         Ok((raw.id, meter))
     }
 
-    fn model(&self, id: &str, maps: &RegisterMaps) -> Result<Arc<RegisterMap>, ConfigError> {
-        let map = maps.get(id).ok_or_else(|| {
-            let known: Vec<_> = maps.ids().collect();
-            let accepted = format!("the models known are {}", known.join(", "));
-            self.refuse("meter.model", id, &accepted)
-        })?;
+    fn model(&self, id: &str, maps: &RegisterMaps) -> Result<MeterModel, ConfigError> {
+        let map = match maps.get(id) {
+            Some(map) => map,
+            None if id == SUNSPEC => return Ok(MeterModel::SunSpec),
+            None => {
+                let known: Vec<_> = maps.ids().chain([SUNSPEC]).collect();
+                let accepted = format!("the models known are {}", known.join(", "));
+                return Err(self.refuse("meter.model", id, &accepted));
+            }
+        };
         match map.not_billable() {
-            None => Ok(map),
+            None => Ok(MeterModel::Map(map)),
             Some(reason) => {
                 let accepted = format!("it cannot be billed: {reason}");
                 Err(self.refuse("meter.model", id, &accepted))

@@ -15,7 +15,7 @@ use meter_drivers::{Endpoint, MapError, RegisterMaps};
 use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
-pub(crate) use meters::{MeterConfig, MeterLine};
+pub(crate) use meters::{MeterConfig, MeterLine, MeterModel};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
 const DEFAULT_MAX_POWER: PowerW = PowerW(55_200);

@@ -45,7 +45,7 @@ fn a_value_that_cannot_be_used_is_named_with_what_can() {
     check(
         ("eastron-sdm630", "sdm63"),
         &format!(
-            "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}",
+            "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}, sunspec",
             RegisterMap::builtin_ids().collect::<Vec<_>>().join(", ")
         ),
     );
@@ -162,8 +162,12 @@ energy_import = { address = 0, type = "u32", unit = "kWh", scale = "0.01" }
 #[test]
 fn a_folder_of_register_maps_adds_meter_models() {
     let config = with_model(ACME).expect("a model more");
-    assert_eq!(config.meters["garage-meter"].map.vendor(), "Acme");
-    assert_eq!(config.meters["yard-meter"].map.vendor(), "Eastron");
+    let vendor = |meter: &str| match &config.meters[meter].model {
+        MeterModel::Map(map) => map.vendor().to_owned(),
+        MeterModel::SunSpec => "by SunSpec".to_owned(),
+    };
+    assert_eq!(vendor("garage-meter"), "Acme");
+    assert_eq!(vendor("yard-meter"), "Eastron");
 }
 
 #[test]

@@ -143,11 +143,11 @@ impl Gateway {
     pub(super) async fn poll(&self) {
         let mut states = self.charges.meters.follow("meter").expect("it is there");
         // One that is under way may be from before the meter was set.
-        let newer = states.borrow().number + 2;
-        let newer = states.wait_for(|state| state.number >= newer).await;
+        let newer = states.borrow().number() + 2;
+        let newer = states.wait_for(|state| state.number() >= newer).await;
         let state = newer.expect("it is read").clone();
-        let reading = state.reading.expect("it was counted");
-        let observed = self.charges.observe_meter("meter", state.number, &reading);
+        let newest = state.newest.expect("it was counted");
+        let observed = self.charges.observe_meter("meter", &newest);
         observed.await.expect("stored");
     }
 
@@ -219,6 +219,20 @@ pub(super) async fn outbox(gateway: &Gateway) -> Vec<(&'static str, u64, bool)> 
             )
         };
         let _ = reply.send(node.charges().map(line).collect());
+    });
+    look.expect("it runs");
+    answer.await.expect("it runs")
+}
+
+/// Why the charges that are held are held.
+pub(super) async fn hold_reasons(gateway: &Gateway) -> Vec<String> {
+    let (reply, answer) = oneshot::channel();
+    let look = gateway.engine.look(move |node, _| {
+        let reasons = node.charges().filter_map(|charge| match &charge.stage {
+            Stage::Held { reason } => Some(reason.clone()),
+            Stage::Measured | Stage::Signed { .. } => None,
+        });
+        let _ = reply.send(reasons.collect());
     });
     look.expect("it runs");
     answer.await.expect("it runs")
