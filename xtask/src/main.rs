@@ -8,6 +8,7 @@ mod bench;
 mod command;
 mod fuzz;
 mod licences;
+mod node_peers;
 mod patches;
 mod peers;
 mod prove;
