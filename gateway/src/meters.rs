@@ -35,7 +35,7 @@ pub(crate) struct CheckedReading {
     /// As in [`MeterState`].
     pub(crate) number: u64,
     pub(crate) reading: Reading,
-    pub(crate) model: &'static str,
+    pub(crate) model: String,
 }
 
 type Request = oneshot::Sender<Result<CheckedReading, String>>;
@@ -137,7 +137,7 @@ async fn run(
             let checked = result.map(|reading| CheckedReading {
                 number,
                 reading,
-                model: config.map.model(),
+                model: config.map.model().to_owned(),
             });
             // Whoever asked may have given up waiting.
             let _ = request.send(checked.map_err(|error| with_cause(&error)));
@@ -159,7 +159,7 @@ fn new_driver(name: &str, config: &MeterConfig) -> ModbusTcpMeter {
         address: config.address.clone(),
         unit_id: config.unit_id,
         timeout: config.timeout,
-        map: config.map,
+        map: Arc::clone(&config.map),
     })
 }
 

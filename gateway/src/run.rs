@@ -207,7 +207,7 @@ impl Gateway {
         let mut face = ChargePointConfig::new(url, id, "Charge Gateway", "Modbus outlet");
         face.firmware = Some(env!("CARGO_PKG_VERSION").to_owned());
         let meter = self.config.outlets[&config.outlet].meter.as_ref();
-        let map = meter.map(|meter| self.config.meters[meter].map);
+        let map = meter.map(|meter| &self.config.meters[meter].map);
         face.meter_type = map.map(|map| map.model().chars().take(25).collect());
         face.configuration = self.charges.configuration(id)?;
         let journal = StoreJournal::new(self.engine.clone(), Arc::clone(&self.store), id);

@@ -7,7 +7,7 @@ use ledger::Node;
 use ledger::block::{Block, Body, Header};
 use ledger::evidence::{EvidenceFile, Exhibit, TwoHeaders};
 use ledger::frame::Frame;
-use ledger::node::{Decision, Event, Input, Said, stored_evidence};
+use ledger::node::{Decision, Event, Input, Said, Stage, stored_evidence};
 use ledger::seal::seal;
 use ledger::store::{Machine, Step};
 use protocol::message::{
@@ -382,6 +382,34 @@ fn a_parent_that_does_not_answer_is_asked_through_the_provider() {
     assert_eq!(
         net.present("member", "FLEET-9"),
         Decision::Refused(Status::Invalid)
+    );
+}
+
+/// Went wrong: a question that had failed just before was put off until the old clock's time.
+#[test]
+fn a_parent_is_asked_again_soon_after_the_clock_was_set_back() {
+    let mut net = network();
+    net.direct.apart.insert("fleet");
+    net.cut_link("fleet");
+    net.charge("member", "FLEET-9", wh(500));
+    net.lag_ms("member", 200_000);
+    net.direct.apart.clear();
+    net.restore_link("fleet");
+    net.run_for(10);
+    let stages: Vec<Stage> = net
+        .node("member")
+        .charges()
+        .map(|c| c.stage.clone())
+        .collect();
+    assert!(
+        matches!(
+            &stages[..],
+            [Stage::Signed {
+                receipt: Some(_),
+                ..
+            }]
+        ),
+        "{stages:?}"
     );
 }
 

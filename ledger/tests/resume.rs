@@ -2,14 +2,13 @@
 
 mod support;
 
-use ledger::block::{Ballot, Block, Body, Header, Record};
+use ledger::block::{Ballot, Block, Header, Record};
 use ledger::frame::Frame;
-use ledger::node::{Input, Pick, ResumeRefusal};
+use ledger::node::{Charge, Input, Pick, ResumeRefusal, Stage};
 use ledger::provider;
 use ledger::resume::{NotResumed, Resume};
-use ledger::seal::seal;
-use protocol::{KeyPair, Signed, TariffId};
-use support::{Network, provider_key, site, wh};
+use protocol::{KeyPair, Signed};
+use support::{Network, site, wh};
 
 const ALL: [&str; 3] = ["household", "fleet", "depot"];
 
@@ -23,23 +22,18 @@ fn give_frame(net: &mut Network, name: &str, frame: Frame) {
     give(net, name, Input::Frame(Box::new(frame)));
 }
 
+/// A block in place of the provider's next.
+fn other_block(net: &Network) -> Block {
+    net.other_block(net.provider().state(), 1).0
+}
+
 /// Three voters, and a block in place of the next that only the household is shown: it votes for
 /// it. Then everybody sees both headers.
 fn forked() -> (Network, Block) {
     let mut net = Network::new();
     net.add_gateway("depot", site("DEPOT", &["TRUCK"], &["ramp"]), &["DEPOT"]);
     net.run_rounds(2);
-    let state = net.provider().state().clone();
-    let tariff = Record::Tariff {
-        id: TariffId(state.tariff().0 + 1),
-        document: "dearer".to_owned(),
-    };
-    let body = Body {
-        records: vec![tariff],
-        ..Body::default()
-    };
-    let (round, time) = (state.round + 1, net.now.seconds());
-    let (other, _) = seal(&state, body, round, time, &provider_key()).expect("valid");
+    let other = other_block(&net);
     give_frame(&mut net, "household", Frame::Block(Box::new(other.clone())));
     net.charge("household", "HOME-1", wh(1_000));
     net.charge("fleet", "FLEET-1", wh(2_000));
@@ -52,6 +46,53 @@ fn forked() -> (Network, Block) {
         assert!(net.node(name).stopped().is_some(), "{name}");
     }
     (net, other)
+}
+
+/// Went wrong: what was final had left the outbox, and its number was used again.
+#[test]
+fn a_charge_that_was_final_in_the_story_given_up_is_submitted_again_as_it_was() {
+    let mut net = Network::new();
+    net.add_gateway("depot", site("DEPOT", &["TRUCK"], &["ramp"]), &["DEPOT"]);
+    net.charge("household", "HOME-1", wh(500));
+    net.run_rounds(3);
+    let other = other_block(&net);
+    net.charge("household", "HOME-1", wh(1_000));
+    net.run_rounds(2);
+    assert_eq!(net.node("household").charges().count(), 0);
+    let receipts = net.receipts("household");
+    let profile = receipts
+        .last()
+        .expect("both are final")
+        .line
+        .profile
+        .clone();
+    for name in ALL {
+        let header = Box::new(other.header.clone());
+        give_frame(&mut net, name, Frame::Header(header));
+        pick(&mut net, name, &other.header.body);
+    }
+    let words = words(&net, &ALL);
+    net.cut_link("household");
+    give(&mut net, "household", Input::Resume(words));
+    for restarts in [false, true] {
+        if restarts {
+            net.crash("household");
+            net.restart("household");
+        }
+        let charges: Vec<Charge> = net.node("household").charges().cloned().collect();
+        let [charge] = &charges[..] else {
+            panic!("one charge, not {charges:?}");
+        };
+        let Stage::Signed {
+            profile: again,
+            receipt: None,
+            ..
+        } = &charge.stage
+        else {
+            panic!("signed and not promised, not {:?}", charge.stage);
+        };
+        assert_eq!(**again, profile);
+    }
 }
 
 /// The header of the provider's chain in place of which there was another.

@@ -51,7 +51,7 @@ pub enum MeterError {
         /// Configured name of the meter.
         meter: String,
         /// Id of the register map.
-        map: &'static str,
+        map: String,
         /// Address of the register that does not fit.
         register: u16,
         /// What was found there.
@@ -107,6 +107,16 @@ pub enum MeterError {
         #[source]
         source: io::Error,
     },
+    /// The model has no register that may be billed, or none that is known.
+    #[error("{meter} cannot be billed by register map {map}: {reason}; choose another meter")]
+    NotBillable {
+        /// Configured name of the meter.
+        meter: String,
+        /// Id of the register map.
+        map: String,
+        /// Why, from the map.
+        reason: String,
+    },
     /// Another meter answers now. It stays refused until a new driver is made for it.
     #[error("{meter} changed its serial number from {} to {}; charge held, check which meter is wired, then restart", shown(.before), shown(.after))]
     SerialChanged {
@@ -133,9 +143,9 @@ pub enum Finding {
     #[error("a setting is not {expected}; {remedy}")]
     Setting {
         /// What the setting must be.
-        expected: &'static str,
+        expected: String,
         /// How to make it so.
-        remedy: &'static str,
+        remedy: String,
     },
     /// A register that must count holds no count.
     #[error("the register holds no number fit for billing")]

@@ -34,7 +34,7 @@
 //! The feature `simulator` adds a meter to read from where there is none.
 #![warn(missing_docs)]
 
-mod block;
+pub mod block;
 pub mod decode;
 pub mod error;
 mod link;
@@ -42,11 +42,16 @@ pub mod map;
 pub mod reading;
 #[cfg(feature = "simulator")]
 pub mod simulator;
+pub mod sunspec;
 pub mod tcp;
 
-pub use decode::{NoNumber, RawValue};
+pub use block::{Block, Request};
+pub use decode::{Exact, NoNumber, RawValue};
 pub use error::{Finding, MeterError};
-pub use map::{MapError, Probe, Register, RegisterMap, RegisterSpace, Scale, ValueType, WordOrder};
+pub use map::{
+    Connection, Energy, MapError, Measurand, Probe, Quantity, Register, RegisterMap, RegisterMaps,
+    RegisterSpace, Scale, ValueType, WordOrder,
+};
 pub use reading::{Clock, Identity, MeterSerial, Reading};
 #[cfg(feature = "simulator")]
 pub use simulator::{SimulatedMeter, Simulator};

@@ -138,7 +138,7 @@ fn exception(
         | ExceptionCode::IllegalDataAddress
         | ExceptionCode::IllegalDataValue => MeterError::WrongRegisterMap {
             meter: config.name.clone(),
-            map: config.map.id(),
+            map: config.map.id().to_owned(),
             register: block.start,
             finding: Finding::NoSuchRegister { code: code.into() },
         },

@@ -4,6 +4,8 @@ use std::fmt;
 
 use protocol::{EnergyWh, PowerW, UnixMillis};
 
+use crate::map::Label;
+
 /// One look at a meter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -26,9 +28,9 @@ pub struct Reading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Vendor of the register map that the meter's settings agree with.
-    pub vendor: &'static str,
+    pub vendor: String,
     /// Models that register map stands for.
-    pub model: &'static str,
+    pub model: String,
     /// Serial number, where the model offers one and it is set.
     pub serial: Option<MeterSerial>,
 }
@@ -38,13 +40,10 @@ pub struct Identity {
 pub struct MeterSerial(String);
 
 impl MeterSerial {
-    /// The serial number held by a 32 bit register; `None` for the blank values 0 and `0xFFFF_FFFF`.
+    /// The serial number that `words`, the answer to its register, hold; `None` where it is blank.
     #[must_use]
-    pub fn from_register(bits: u32) -> Option<Self> {
-        match bits {
-            0 | u32::MAX => None,
-            serial => Some(Self(serial.to_string())),
-        }
+    pub fn read(register: Label, words: &[u16]) -> Option<Self> {
+        register.read(words).map(Self)
     }
 
     /// The serial number as text.
@@ -69,23 +68,5 @@ pub trait Clock: Send + Sync {
 impl<F: Fn() -> UnixMillis + Send + Sync> Clock for F {
     fn now(&self) -> UnixMillis {
         self()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(bits: u32, expected: Option<&str>) {
-        let serial = MeterSerial::from_register(bits);
-        assert_eq!(serial.as_ref().map(MeterSerial::as_str), expected);
-    }
-
-    #[test]
-    fn a_blank_serial_number_is_none() {
-        check(21_070_042, Some("21070042"));
-        check(0, None);
-        check(u32::MAX, None);
     }
 }

@@ -9,17 +9,17 @@
 //! - An answer counts only with the transaction id, unit id, function code and number of registers
 //!   of its request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::UnixMillis;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use crate::block::{Block, blocks};
-use crate::decode::{NoNumber, RawValue};
+use crate::block::Block;
 use crate::error::{Finding, MeterError};
 use crate::link::Link;
-use crate::map::{Register, RegisterMap};
+use crate::map::{Measurand, Quantity, RegisterMap};
 use crate::reading::{Clock, Identity, MeterSerial, Reading};
 
 /// The wait after a first failure; it doubles with every further one.
@@ -39,7 +39,7 @@ pub struct MeterConfig {
     /// The longest wait for a connection and for each answer.
     pub timeout: Duration,
     /// Register map of the meter's model.
-    pub map: &'static RegisterMap,
+    pub map: Arc<RegisterMap>,
 }
 
 /// Reads one meter over Modbus TCP; connects when needed.
@@ -58,11 +58,15 @@ impl ModbusTcpMeter {
     /// A driver for `config`; nothing is sent before the first call.
     #[must_use]
     pub fn new(config: MeterConfig) -> Self {
-        let (energy, _) = config.map.energy_import();
-        let power = config.map.power().map(|(register, _)| register);
-        let registers: Vec<Register> = std::iter::once(energy).chain(power).collect();
+        let requests = config
+            .map
+            .requests(&[Measurand::EnergyImport, Measurand::Power]);
         Self {
-            reading_blocks: blocks(config.map, &registers),
+            reading_blocks: requests
+                .iter()
+                .filter(|request| !request.optional)
+                .map(|request| request.block)
+                .collect(),
             config,
             link: None,
             identity: None,
@@ -144,32 +148,32 @@ impl ModbusTcpMeter {
     }
 
     async fn identify_over(&mut self, link: &mut Link) -> Result<Identity, MeterError> {
-        for probe in self.config.map.probes() {
-            let bits = self.read_bits(link, probe.register).await?;
-            let holds = RawValue::new(bits, probe.register.value_type)
-                .is_ok_and(|value| value.is_exactly(probe.expect));
-            if !holds {
+        let map = Arc::clone(&self.config.map);
+        for probe in map.probes() {
+            let block = probe.place.block();
+            let words = link.read(&self.config, block).await?;
+            if !probe.holds(&words) {
                 let finding = Finding::Setting {
-                    expected: &probe.meaning,
-                    remedy: &probe.remedy,
+                    expected: probe.meaning.clone(),
+                    remedy: probe.remedy.clone(),
                 };
-                return Err(self.misfit(probe.register, finding));
+                return Err(self.misfit(block, finding));
             }
         }
         let serial = self.read_serial(link).await?;
         self.same_as_ever(Identity {
-            vendor: self.config.map.vendor(),
-            model: self.config.map.model(),
+            vendor: map.vendor().to_owned(),
+            model: map.model().to_owned(),
             serial,
         })
     }
 
     async fn read_serial(&mut self, link: &mut Link) -> Result<Option<MeterSerial>, MeterError> {
-        let Some(register) = self.config.map.serial_number() else {
+        let Some(label) = self.config.map.serial_number() else {
             return Ok(None);
         };
-        match self.read_bits(link, register).await {
-            Ok(bits) => Ok(MeterSerial::from_register(bits)),
+        match link.read(&self.config, label.place.block()).await {
+            Ok(words) => Ok(MeterSerial::read(label, &words)),
             // Older firmware of a model may lack the register; that is no serial, not no meter.
             Err(MeterError::WrongRegisterMap { .. }) => {
                 warn!(meter = self.config.name, "meter has no serial number");
@@ -189,15 +193,6 @@ impl ModbusTcpMeter {
             before: known.serial.clone(),
             after: found.serial,
         })
-    }
-
-    async fn read_bits(&mut self, link: &mut Link, register: Register) -> Result<u32, MeterError> {
-        let block = Block::from(register);
-        let words = link.read(&self.config, block).await?;
-        let words = block
-            .words_of(register, &words)
-            .expect("the link checked the length of the answer");
-        Ok(self.config.map.word_order().join(words))
     }
 
     // `&mut self`, because a connection may be sent to another thread but not shared: only so
@@ -220,51 +215,46 @@ impl ModbusTcpMeter {
     }
 
     fn reading_from(&self, answers: &[Answer]) -> Result<Reading, MeterError> {
-        let (register, to_wh) = self.config.map.energy_import();
-        let (value, taken_at) = self.find(register, answers);
-        let (energy, resolution_mwh) = value
-            .and_then(|value| value.energy(to_wh))
-            .map_err(|no_number| self.misfit(register, Finding::NoNumber(no_number)))?;
+        let map = &self.config.map;
+        let quantity = map.energy_import().ok_or_else(|| MeterError::NotBillable {
+            meter: self.config.name.clone(),
+            map: map.id().to_owned(),
+            reason: map.not_billable().unwrap_or_default().to_owned(),
+        })?;
+        let answer = find(quantity, answers).expect("the billing register is never optional");
+        let energy = quantity
+            .energy(answer.block, &answer.words)
+            .map_err(|no_number| self.misfit(quantity.block(), Finding::NoNumber(no_number)))?;
         // Energy is billed, power only shown: a meter that offers no power still reads.
-        let power = self.config.map.power().and_then(|(register, to_w)| {
-            let (value, _) = self.find(register, answers);
-            value.and_then(|value| value.power(to_w)).ok()
+        let power = map.power().and_then(|quantity| {
+            let answer = find(quantity, answers)?;
+            quantity.power(answer.block, &answer.words).ok()
         });
         let known = self.identity.as_ref();
         Ok(Reading {
-            register: energy,
-            resolution_mwh,
+            register: energy.register,
+            resolution_mwh: energy.resolution_mwh,
             power,
-            taken_at,
+            taken_at: answer.arrived,
             serial: known.and_then(|identity| identity.serial.clone()),
         })
     }
 
-    /// The value of `register` and when it arrived.
-    fn find(
-        &self,
-        register: Register,
-        answers: &[Answer],
-    ) -> (Result<RawValue, NoNumber>, UnixMillis) {
-        let (words, arrived) = answers
-            .iter()
-            .find_map(|answer| {
-                let words = answer.block.words_of(register, &answer.words)?;
-                Some((words, answer.arrived))
-            })
-            .expect("the blocks were planned to cover every register of a reading");
-        let bits = self.config.map.word_order().join(words);
-        (RawValue::new(bits, register.value_type), arrived)
-    }
-
-    fn misfit(&self, register: Register, finding: Finding) -> MeterError {
+    fn misfit(&self, block: Block, finding: Finding) -> MeterError {
         MeterError::WrongRegisterMap {
             meter: self.config.name.clone(),
-            map: self.config.map.id(),
-            register: register.address,
+            map: self.config.map.id().to_owned(),
+            register: block.start,
             finding,
         }
     }
+}
+
+/// The answer that holds `quantity`; `None` where it was not asked for.
+fn find<'a>(quantity: &Quantity, answers: &'a [Answer]) -> Option<&'a Answer> {
+    answers
+        .iter()
+        .find(|answer| answer.block.holds(quantity.block()))
 }
 
 struct Answer {

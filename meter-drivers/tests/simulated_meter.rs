@@ -1,6 +1,7 @@
 //! The driver against the simulated SDM630, over TCP on this machine.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meter_drivers::{
@@ -160,7 +161,7 @@ async fn a_map_of_registers_the_meter_lacks_is_refused() {
         address: simulator.local_addr().to_string(),
         unit_id: 1,
         timeout: Duration::from_millis(300),
-        map: Box::leak(Box::new(map)),
+        map: Arc::new(map),
     });
     let found = read(&mut meter).await;
     assert!(

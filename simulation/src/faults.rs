@@ -37,6 +37,10 @@ pub(crate) enum Fault {
     BackUp,
     /// The provider's disk is lost; it goes on from the newest backup.
     Restore,
+    /// A gateway's store is backed up.
+    BackUpGateway(usize),
+    /// A gateway's box is replaced: with its key, and its newest backup or an empty disk.
+    Replace(usize),
 }
 
 /// The faults of a run with so many gateways, up to the moment it heals.
@@ -54,19 +58,42 @@ pub(crate) fn plan(random: &mut Random, gateways: usize, heals_at: u64) -> Vec<P
         .collect()
 }
 
-/// Backups of a provider that tells the truth, and losses of its disk.
+/// Backups of a provider that tells the truth, and losses of its disk: most of them when there is a
+/// block with voters, as an older copy is none.
 pub(crate) fn plan_restores(random: &mut Random, heals_at: u64) -> Vec<PlannedFault> {
+    let first_block = heals_at / 4;
     let mut planned = Vec::new();
     for _ in 0..random.below(10).saturating_sub(6) {
-        let lost = random.between(1_000, heals_at);
+        let lost = random.between(first_block + 2_000, heals_at);
         let backed_up = match random.below(4) {
-            0 => random.below(1_000),
+            0 => first_block + random.below(2_000),
             1 => lost.saturating_sub(random.below(2_000)),
-            _ => random.below(lost),
+            _ => random.between(first_block, lost),
         };
         for (at, fault) in [(backed_up, Fault::BackUp), (lost, Fault::Restore)] {
             planned.push(PlannedFault { at, fault });
         }
+    }
+    planned
+}
+
+/// Backups of gateways, and boxes that are replaced, in few runs.
+pub(crate) fn plan_replacements(
+    random: &mut Random,
+    gateways: usize,
+    heals_at: u64,
+) -> Vec<PlannedFault> {
+    let mut planned = Vec::new();
+    for _ in 0..random.below(10).saturating_sub(6) {
+        let gateway = random.index(gateways);
+        let lost = random.between(1_000, heals_at);
+        if random.chance(70) {
+            let at = random.below(lost);
+            let fault = Fault::BackUpGateway(gateway);
+            planned.push(PlannedFault { at, fault });
+        }
+        let fault = Fault::Replace(gateway);
+        planned.push(PlannedFault { at: lost, fault });
     }
     planned
 }

@@ -5,7 +5,7 @@ use crate::lies;
 use crate::tally::Tally;
 
 /// What many runs hold, but for the lies that stand in tables.
-const PLAIN: [&str; 45] = [
+const PLAIN: [&str; 47] = [
     "Authorize answered by the parent directly",
     "charge final, with its receipt file",
     "charge held",
@@ -30,6 +30,8 @@ const PLAIN: [&str; 45] = [
     "frame lost within a link",
     "frame out of order",
     "gateway left for good",
+    "gateway replaced, from a backup",
+    "gateway replaced, its disk empty",
     "gateways linked with each other",
     "header lost between gateways",
     "join put off by a provider that listens",

@@ -115,6 +115,12 @@ impl Scenario {
                 // What charged in a group that both registry and charger have left by then is for
                 // the operator to bill.
                 changes.retain(|planned| !planned.change.moves_chargers());
+            } else {
+                // A gateway's receipts are gone with its disk; so they are from a provider's where
+                // both lose theirs.
+                let mut chance = Random::new(seed, 4);
+                let gateways = sites.len();
+                faults.extend(faults::plan_replacements(&mut chance, gateways, heals_at));
             }
             faults.extend(restores);
         }

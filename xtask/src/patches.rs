@@ -16,10 +16,7 @@ use crate::workspace::Workspace;
 pub(crate) fn run_all(workspace: &Workspace, seeds: u32, names: &[String]) -> anyhow::Result<()> {
     let tree = workspace.target("prove/tree");
     copy(workspace, &tree)?;
-    let mut patches: Vec<PathBuf> = fs::read_dir(workspace.path("simulation/patches"))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<anyhow::Result<_>>()?;
-    patches.sort();
+    let mut patches = patches(workspace)?;
     let stem = |patch: &PathBuf| {
         let stem = patch.file_stem().unwrap_or_default();
         stem.to_string_lossy().into_owned()
@@ -51,6 +48,24 @@ pub(crate) fn run_all(workspace: &Workspace, seeds: u32, names: &[String]) -> an
         missed.join(", ")
     );
     Ok(())
+}
+
+/// The step of `cargo xtask test`: a patch that does not apply any more proves nothing.
+pub(crate) fn all_apply(workspace: &Workspace) -> anyhow::Result<()> {
+    for patch in patches(workspace)? {
+        let mut check = workspace.command("git");
+        run(check.args(["apply", "-C1", "--check"]).arg(&patch))
+            .with_context(|| format!("{} does not apply", patch.display()))?;
+    }
+    Ok(())
+}
+
+fn patches(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
+    let mut patches: Vec<PathBuf> = fs::read_dir(workspace.path("simulation/patches"))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    patches.sort();
+    Ok(patches)
 }
 
 /// Copies what Git tracks, as it is on disk.

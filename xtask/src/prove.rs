@@ -18,7 +18,7 @@ pub(crate) struct Settings {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
     /// Seeds that each rule's absence must show in
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
     /// Only removes rules, one by one, under the simulator
     #[arg(long)]

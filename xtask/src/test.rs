@@ -3,7 +3,7 @@
 use crate::command::run as run_command;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{bench, licences, node_peers, peers, simulate};
+use crate::{bench, licences, node_peers, patches, peers, simulate};
 
 /// Runs all steps, the quick ones first, stops at the first that fails, and prints how long each
 /// took.
@@ -42,6 +42,7 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
         run_command(workspace.cargo_all("test").arg("--doc"))
     })?;
     steps.run("simulated runs", || simulate::short(workspace))?;
+    steps.run("patches", || patches::all_apply(workspace))?;
     steps.run("benchmarks, tiny", || bench::short(workspace))?;
     let python = steps.run("Python peers", || peers::python(workspace))?;
     let node = steps.run("Node peers", || node_peers::modules(workspace))?;

@@ -20,6 +20,7 @@ mod rpc;
 mod rules;
 pub(crate) mod store;
 mod structure;
+mod sunspec;
 mod tariff;
 mod time;
 mod websocket;
@@ -97,6 +98,7 @@ table! {
     "ocmf" * 1_000: ocmf::check, corpus;
     "ocmf_value" * 4_000: ocmf::check_value, value_corpus;
     "ocmf_key" * 1_000: ocmf::check_key, key_corpus;
+    "sunspec" * 4_000: sunspec::check, corpus;
     "modbus" * 2_000: modbus::check, corpus;
     "central_system" * 4_000: central_system::check, corpus;
     "websocket" * 4_000: websocket::check, corpus;

@@ -81,7 +81,7 @@ impl Record {
     ) -> Self {
         let source = Source::Meter {
             name: meter.to_owned(),
-            model: read.model.to_owned(),
+            model: read.model.clone(),
             serial: serial_of(&read.reading),
             resolution_mwh: read.reading.resolution_mwh,
         };
@@ -172,7 +172,7 @@ mod tests {
         let read = CheckedReading {
             number: 7,
             reading: reading(10_000, 500),
-            model: "SDM630",
+            model: "SDM630".to_owned(),
         };
         Record::metered(&begin, "yard".to_owned(), "yard-meter", &read)
     }

@@ -8,10 +8,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::node::Limits;
-use meter_drivers::RegisterMap;
+use meter_drivers::{MapError, RegisterMap, RegisterMaps};
 use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
@@ -74,7 +75,7 @@ impl std::fmt::Debug for ProviderConfig {
 #[derive(Clone, Debug)]
 pub struct MeterConfig {
     /// Its register map.
-    pub map: &'static RegisterMap,
+    pub map: Arc<RegisterMap>,
     /// Host and port.
     pub address: String,
     /// Modbus unit id.
@@ -149,6 +150,14 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A meter model in the folder `meter_models` that is none.
+    #[error("{file}: meter_models cannot be used: {problem}{cause}", cause = cause(.problem))]
+    MeterModels {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong in the folder, and where.
+        problem: MapError,
+    },
     /// A value that cannot be used.
     #[error("{file}: {key} = {found:?} cannot be used; {accepted}")]
     Value {
@@ -161,6 +170,11 @@ pub enum ConfigError {
         /// What would be right.
         accepted: String,
     },
+}
+
+/// What the system said, where the error alone does not tell.
+fn cause(error: &MapError) -> String {
+    std::error::Error::source(error).map_or(String::new(), |source| format!(" ({source})"))
 }
 
 impl Config {
@@ -261,12 +275,7 @@ impl Check<'_> {
             )?;
         }
         let mut config = Config {
-            // A relative path lies beside the file, wherever the gateway is started.
-            state_dir: self
-                .file
-                .parent()
-                .unwrap_or(Path::new(""))
-                .join(raw.state_dir),
+            state_dir: self.beside_the_file(&raw.state_dir),
             provider: self.provider(raw.provider)?,
             local_api: self.local_api(raw.local_api)?,
             ocpp: self.listen("ocpp.listen", raw.ocpp)?,
@@ -280,8 +289,19 @@ impl Check<'_> {
             charge_points: BTreeMap::new(),
             modbus_chargers: BTreeMap::new(),
         };
+        let maps = match &raw.meter_models {
+            None => RegisterMaps::builtin().clone(),
+            Some(folder) => {
+                RegisterMaps::load(&self.beside_the_file(folder)).map_err(|problem| {
+                    ConfigError::MeterModels {
+                        file: self.file.to_owned(),
+                        problem,
+                    }
+                })?
+            }
+        };
         for meter in raw.meter {
-            let (id, meter) = self.meter(meter)?;
+            let (id, meter) = self.meter(meter, &maps)?;
             self.once(config.meters.insert(id.clone(), meter), "meter.id", &id)?;
         }
         for outlet in raw.outlet {
@@ -309,6 +329,11 @@ impl Check<'_> {
             )?;
         }
         Ok(config)
+    }
+
+    /// A relative path lies beside the file, wherever the gateway is started.
+    fn beside_the_file(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
     fn once<T>(&self, before: Option<T>, key: &str, found: &str) -> Result<(), ConfigError> {
@@ -406,12 +431,20 @@ impl Check<'_> {
         }
     }
 
-    fn meter(&self, raw: raw::Meter) -> Result<(String, MeterConfig), ConfigError> {
-        let map = RegisterMap::builtin(&raw.model).ok_or_else(|| {
-            let known: Vec<_> = RegisterMap::builtin_ids().collect();
+    fn meter(
+        &self,
+        raw: raw::Meter,
+        maps: &RegisterMaps,
+    ) -> Result<(String, MeterConfig), ConfigError> {
+        let map = maps.get(&raw.model).ok_or_else(|| {
+            let known: Vec<_> = maps.ids().collect();
             let accepted = format!("the models known are {}", known.join(", "));
             self.refuse("meter.model", &raw.model, &accepted)
         })?;
+        if let Some(reason) = map.not_billable() {
+            let accepted = format!("it cannot be billed: {reason}");
+            return Err(self.refuse("meter.model", &raw.model, &accepted));
+        }
         let has_port = raw
             .address
             .rsplit_once(':')

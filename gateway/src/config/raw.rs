@@ -10,6 +10,7 @@ use super::ConfigError;
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
     pub(super) state_dir: PathBuf,
+    pub(super) meter_models: Option<PathBuf>,
     pub(super) provider: Provider,
     pub(super) local_api: Option<Listen>,
     pub(super) ocpp: Option<Listen>,

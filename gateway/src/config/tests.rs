@@ -28,11 +28,11 @@ fn the_example_loads() {
 fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     check(
         ("unit_id = 1", "unit = 1"),
-        "gateway.toml, line 71: unknown key `unit`; did you mean `unit_id`?",
+        "gateway.toml, line 75: unknown key `unit`; did you mean `unit_id`?",
     );
     check(
         ("[local_api]", "[localapi]"),
-        "gateway.toml, line 20: unknown key `localapi`; did you mean `local_api`?",
+        "gateway.toml, line 24: unknown key `localapi`; did you mean `local_api`?",
     );
 }
 
@@ -40,7 +40,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
 fn a_value_that_cannot_be_used_is_named_with_what_can() {
     check(
         ("eastron-sdm630", "sdm63"),
-        "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are eastron-sdm630",
+        &format!(
+            "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}",
+            RegisterMap::builtin_ids().collect::<Vec<_>>().join(", ")
+        ),
     );
     check(
         ("ws://127.0.0.1:9650/billing", "http://127.0.0.1:7400"),
@@ -118,6 +121,67 @@ fn what_is_named_must_be_there_and_only_once() {
         ("id_tag = \"LODGER\"", "id_tag = \"home-car\""),
         "gateway.toml: charger.id_tag = \"home-car\" cannot be used; it is there twice; each must \
          be named once",
+    );
+}
+
+/// The example's first meter is of a model in the folder `models` beside the configuration.
+fn with_model(map: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let models = folder.path().join("models");
+    std::fs::create_dir(&models).expect("a folder in it");
+    std::fs::write(models.join("acme-1.toml"), map).expect("a file in that");
+    let text = EXAMPLE.replacen("eastron-sdm630", "acme-1", 1).replacen(
+        "# meter_models = \"meter-models\"",
+        "meter_models = \"models\"",
+        1,
+    );
+    Config::parse(&folder.path().join("gateway.toml"), &text)
+}
+
+const ACME: &str = r#"
+id = "acme-1"
+vendor = "Acme"
+model = "1"
+sources = ["its display"]
+space = "holding"
+word_order = "msw_first"
+[measurands]
+energy_import = { address = 0, type = "u32", unit = "kWh", scale = "0.01" }
+"#;
+
+#[test]
+fn a_folder_of_register_maps_adds_meter_models() {
+    let config = with_model(ACME).expect("a model more");
+    assert_eq!(config.meters["garage-meter"].map.vendor(), "Acme");
+    assert_eq!(config.meters["yard-meter"].map.vendor(), "Eastron");
+}
+
+#[test]
+fn a_register_map_that_is_none_is_told_by_file_key_and_what_would_be_right() {
+    let error = with_model(&ACME.replace("\"kWh\"", "\"kW\"")).expect_err("no energy");
+    let error = error.to_string();
+    let expected = "models/acme-1.toml: measurands.energy_import.unit must be one of Wh, kWh, MWh";
+    assert!(
+        error.contains("gateway.toml: meter_models cannot be used: "),
+        "{error}"
+    );
+    assert!(error.ends_with(expected), "{error}");
+    check(
+        (
+            "# meter_models = \"meter-models\"",
+            "meter_models = \"nowhere\"",
+        ),
+        "gateway.toml: meter_models cannot be used: cannot read nowhere; check that it exists and \
+         its permissions (No such file or directory (os error 2))",
+    );
+}
+
+#[test]
+fn a_model_that_cannot_be_billed_is_refused() {
+    check(
+        ("eastron-sdm630", "siemens-sicam-t-7kg966"),
+        "gateway.toml: meter.model = \"siemens-sicam-t-7kg966\" cannot be used; it cannot be billed: \
+         no source has its energy registers",
     );
 }
 

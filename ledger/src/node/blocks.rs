@@ -31,6 +31,9 @@ pub(super) struct Blocks {
     // What the provider said last about the height of its newest block.
     pub(super) tip: u64,
     pub(super) vote: Option<Vote>,
+    // The newest header from before this node kept blocks, until its block is here: the chain that
+    // comes now is that one, or the provider has told two.
+    followed: Option<Signed<Header>>,
 }
 
 impl Blocks {
@@ -40,7 +43,22 @@ impl Blocks {
             history: History::default(),
             tip: 0,
             vote: None,
+            followed: None,
         }
+    }
+
+    /// The blocks come from a chain whose headers were here up to this one.
+    pub(super) fn follow(&mut self, header: Option<Signed<Header>>) {
+        self.followed = header.filter(|header| header.body.height > self.state.height);
+        self.learn_tip(self.tip);
+    }
+
+    pub(super) fn learn_tip(&mut self, tip: u64) {
+        let followed = self
+            .followed
+            .as_ref()
+            .map_or(0, |header| header.body.height);
+        self.tip = self.state.height.max(tip).max(followed);
     }
 
     /// Takes a stored block in again; blocks from `needed` on hold charges of the outbox, and so
@@ -55,6 +73,13 @@ impl Blocks {
 
     fn keep(&mut self, next: State, block: Block, is_ours: bool) {
         self.tip = self.tip.max(block.header.body.height);
+        if self
+            .followed
+            .as_ref()
+            .is_some_and(|header| header.body.height <= next.height)
+        {
+            self.followed = None;
+        }
         let before = std::mem::replace(&mut self.state, next);
         self.history.push(block, is_ours.then_some(before));
     }
@@ -106,7 +131,9 @@ impl Blocks {
 
     /// The header at `height`, where it is one of the newest.
     pub(super) fn header(&self, height: u64) -> Option<&Signed<Header>> {
-        Some(&self.history.block(height)?.header)
+        let followed = self.followed.as_ref();
+        let followed = followed.filter(|header| header.body.height == height);
+        followed.or_else(|| Some(&self.history.block(height)?.header))
     }
 }
 
@@ -114,8 +141,7 @@ impl Node {
     pub(super) fn block(&mut self, now: UnixMillis, block: Block) {
         let height = block.header.body.height;
         let Some(chain) = self.kept.blocks() else {
-            // Sent before the provider knew that this node keeps headers.
-            self.header(now, block.header);
+            self.block_came_unasked(now, block);
             return;
         };
         if self.stopped.is_some() {
@@ -133,9 +159,33 @@ impl Node {
             self.stop_again(&block.header);
             return;
         }
+        self.compare(&block.header, None);
+        if self.stopped.is_some() {
+            return;
+        }
+        let Some(chain) = self.kept.blocks() else {
+            return;
+        };
         match apply(&chain.state, &block) {
             Ok(next) => self.accept(now, next, block),
             Err(invalid) => self.reject(&block, &invalid),
+        }
+    }
+
+    /// The provider sends blocks to parents: a node with headers only that gets one is a parent and
+    /// does not know it, as its disk was lost and its own chargers are in other groups by now.
+    fn block_came_unasked(&mut self, now: UnixMillis, block: Block) {
+        let is_signed = self.kept.genesis().is_some_and(|genesis| {
+            let signed = block
+                .header
+                .verify(&genesis.provider_key, &genesis.chain_id());
+            signed.is_ok()
+        });
+        let height = block.header.body.height;
+        self.header(now, block.header);
+        if is_signed && self.stopped.is_none() {
+            self.become_full();
+            self.catch_up(height);
         }
     }
 
@@ -270,10 +320,10 @@ impl Node {
         let ready = self.charges_up_to(chain.state.final_height);
         let receipts: Vec<_> = ready
             .iter()
-            .filter_map(|(seq, height)| Some((*seq, chain.receipt(id, *seq, *height)?)))
+            .filter_map(|(seq, height)| Some((*seq, *height, chain.receipt(id, *seq, *height)?)))
             .collect();
-        for (seq, receipt) in receipts {
-            self.charge_final(seq, receipt);
+        for (seq, height, receipt) in receipts {
+            self.charge_final(seq, height, receipt);
         }
         let needed = self.awaits_finality();
         if let Some(chain) = self.kept.blocks_mut() {

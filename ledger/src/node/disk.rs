@@ -35,6 +35,8 @@ const REGISTERS: Table = Table("registers");
 pub(super) const OUTBOX: Table = Table("outbox");
 /// Names of the newest charges that have left the outbox, by the same order.
 const TAKEN: Table = Table("taken");
+/// Charges that are final, with the heights of their blocks.
+const RELEASED: Table = Table("released");
 /// Receipt files by profile number.
 pub(super) const RECEIPTS: Table = Table("receipts");
 const CHARGERS: Table = Table("chargers");
@@ -63,6 +65,7 @@ const UNCONFIRMED_KEY: &[u8] = b"unconfirmed";
 const STOPPED_KEY: &[u8] = b"stopped";
 const PICK_KEY: &[u8] = b"pick";
 const RESUMED_KEY: &[u8] = b"resumed";
+const FOLLOWED_KEY: &[u8] = b"followed";
 
 /// A group's newest sealed group block, so that no round is ever sealed twice.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -134,6 +137,14 @@ pub(super) fn forget_taken(number: u64) -> Write {
     Write::delete(TAKEN, number.to_be_bytes())
 }
 
+pub(super) fn released(height: u64, charge: &Charge) -> Write {
+    Write::put(RELEASED, charge.number.to_be_bytes(), &(height, charge))
+}
+
+pub(super) fn forget_released(number: u64) -> Write {
+    Write::delete(RELEASED, number.to_be_bytes())
+}
+
 pub(super) fn receipt(seq: u32, file: &Vec<u8>) -> Write {
     Write::put(RECEIPTS, seq.to_be_bytes(), file)
 }
@@ -183,6 +194,15 @@ pub(super) fn pick(pick: &Pick) -> Write {
 
 pub(super) fn resumed(words: &Vec<Signed<Resume>>) -> Write {
     Write::put(NODE, RESUMED_KEY, words)
+}
+
+/// The newest header from before this node kept blocks.
+pub(super) fn followed(header: &Signed<Header>) -> Write {
+    Write::put(NODE, FOLLOWED_KEY, header)
+}
+
+pub(super) fn forget_followed() -> Write {
+    Write::delete(NODE, FOLLOWED_KEY)
 }
 
 pub(super) fn forget_vote() -> Write {
@@ -314,7 +334,7 @@ impl Node {
     /// `Disk` or `Damaged`.
     pub fn load(key: KeyPair, config: NodeConfig, store: &Store) -> Result<Self, StoreError> {
         let id: Option<NodeId> = store.get(NODE, ID_KEY)?;
-        let outbox = Outbox::restore(store.all(OUTBOX)?, store.all(TAKEN)?);
+        let outbox = Outbox::restore(store.all(OUTBOX)?, store.all(TAKEN)?, store.all(RELEASED)?);
         let kept = match stored_genesis(store)? {
             None => Kept::Nothing,
             Some(genesis) if store.get(NODE, KEEPS_BLOCKS_KEY)?.unwrap_or(false) => {
@@ -392,6 +412,7 @@ fn replayed(genesis: Genesis, outbox: &Outbox, store: &Store) -> Result<Blocks, 
         blocks.replay(block, is_ours, needed);
     })?;
     blocks.vote = store.get(NODE, VOTE_KEY)?;
+    blocks.follow(store.get(NODE, FOLLOWED_KEY)?);
     Ok(blocks)
 }
 

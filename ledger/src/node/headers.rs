@@ -221,6 +221,8 @@ impl Node {
             && file.verify(Some(&headers.genesis.provider_key)).is_ok();
         if is_proof {
             self.proven(&file, height, bytes);
+            // Where the answer to the question came first, it did not ask for the next.
+            self.ask_for_proofs();
         }
     }
 
@@ -248,6 +250,6 @@ impl Node {
         }
         self.signed_last = later(self.signed_last, (seq, profile.hash()));
         self.persist(disk::last_profile(&self.signed_last));
-        self.charge_final(seq, bytes);
+        self.charge_final(seq, height, bytes);
     }
 }

@@ -148,7 +148,7 @@ impl Node {
         match &mut self.kept {
             Kept::Nothing => {}
             Kept::Headers(headers) => headers.learn_tip(tip),
-            Kept::Blocks(blocks) => blocks.tip = blocks.state.height.max(tip),
+            Kept::Blocks(blocks) => blocks.learn_tip(tip),
         }
         self.ask_for_chain();
     }
@@ -187,11 +187,18 @@ impl Node {
             return;
         };
         let (genesis, tip) = (headers.genesis.clone(), headers.tip());
+        let followed = headers.newest().cloned();
         for height in 1..=headers.height() {
             self.persist(disk::forget_header(height));
         }
         self.persist(disk::keeps_blocks());
-        self.kept = Kept::Blocks(Box::new(Blocks::new(genesis)));
+        if let Some(header) = &followed {
+            self.persist(disk::followed(header));
+        }
+        let mut blocks = Blocks::new(genesis);
+        blocks.follow(followed);
+        self.kept = Kept::Blocks(Box::new(blocks));
+        self.watch_own_receipts();
         // A GetHeaders under way is answered to nobody.
         self.asked.remove(&Pending::Chain);
         self.deferred.remove(&Pending::Chain);

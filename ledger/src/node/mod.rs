@@ -419,13 +419,16 @@ impl Node {
 
     /// Calls the provider unless the same call is under way, failed just now, or the link is down.
     fn call(&mut self, pending: Pending, request: Request) {
-        // A clock that was set back since must not hold it up.
-        let latest = self.now.plus_ms(RETRY_MS);
-        let at = self.deferred.get(&pending);
-        let is_deferred = at.is_some_and(|at| *at > self.now && *at <= latest);
-        if self.is_linked && !is_deferred && self.asked.insert(pending) {
+        if self.is_linked && !self.is_deferred(&pending) && self.asked.insert(pending) {
             self.effect(Effect::Call(request));
         }
+    }
+
+    /// Whether a call failed just now. A clock that was set back since must not hold it up.
+    fn is_deferred(&self, pending: &Pending) -> bool {
+        let latest = self.now.plus_ms(RETRY_MS);
+        let at = self.deferred.get(pending);
+        at.is_some_and(|at| *at > self.now && *at <= latest)
     }
 
     /// A call came back; after a failure it waits before it is made again.
@@ -448,7 +451,9 @@ impl Node {
             }
         }
         if let Some(genesis) = self.kept.genesis() {
-            self.rounds.begin_after(genesis.round_at(now));
+            // By the provider's clock as well: this node's may be behind.
+            let theirs = genesis.round_at(ack.current_time);
+            self.rounds.begin_after(theirs.max(genesis.round_at(now)));
         }
         // A new link ends the old one, whether or not that was told.
         self.link_down();

@@ -562,8 +562,7 @@ impl Node {
     /// outlet and waits.
     pub(super) fn ask_parent(&mut self, parent: PublicKey, asked: &Authorize) -> bool {
         let pending = Pending::Authorize(asked.id_tag.clone());
-        let is_deferred = self.deferred.get(&pending).is_some_and(|at| *at > self.now);
-        if is_deferred || self.asked.contains(&pending) {
+        if self.is_deferred(&pending) || self.asked.contains(&pending) {
             return true;
         }
         self.reaches(parent) && self.call_neighbour(parent, Request::Authorize(asked.clone()))

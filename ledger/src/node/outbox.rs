@@ -72,17 +72,28 @@ pub(super) struct Outbox {
     heights: BTreeMap<u32, u64>,
     // Names of the newest charges that are final: one of them reported again is not taken again.
     taken: BTreeMap<u64, [u8; 16]>,
+    // The same charges with their blocks' heights, in case the voters give that story up.
+    released: BTreeMap<u64, (u64, Charge)>,
 }
 
 impl Outbox {
-    pub(super) fn restore(charges: Vec<Charge>, taken: Vec<(u64, [u8; 16])>) -> Self {
+    pub(super) fn restore(
+        charges: Vec<Charge>,
+        taken: Vec<(u64, [u8; 16])>,
+        released: Vec<(u64, Charge)>,
+    ) -> Self {
         let charges: BTreeMap<_, _> = charges.into_iter().map(|c| (c.number, c)).collect();
+        let released = released.into_iter();
+        let released = released
+            .map(|(height, charge)| (charge.number, (height, charge)))
+            .collect();
         let taken: BTreeMap<_, _> = taken.into_iter().collect();
         let newest = charges.last_key_value().map(|(number, _)| *number);
         let newest = newest.max(taken.last_key_value().map(|(number, _)| *number));
         Self {
             charges,
             taken,
+            released,
             next_number: newest.map_or(0, |number| number + 1),
             ..Self::default()
         }
@@ -523,26 +534,46 @@ impl Node {
     }
 
     /// Lets a charge go: it is final, and `receipt` proves it.
-    pub(super) fn charge_final(&mut self, seq: u32, receipt: Vec<u8>) {
-        let Some(charge) = self.outbox.by_seq(seq) else {
+    pub(super) fn charge_final(&mut self, seq: u32, height: u64, receipt: Vec<u8>) {
+        let number = self.outbox.by_seq(seq).map(|charge| charge.number);
+        let Some(charge) = number.and_then(|number| self.outbox.charges.remove(&number)) else {
             return;
         };
-        let (number, id) = (charge.number, charge.measured.id);
         self.persist(disk::receipt(seq, &receipt));
-        self.persist(disk::forget_charge(number));
-        self.outbox.charges.remove(&number);
+        self.persist(disk::forget_charge(charge.number));
         self.outbox.heights.remove(&seq);
-        self.remember_taken(number, id);
+        self.remember_taken(height, charge);
         self.notify(Event::Final { seq, receipt });
     }
 
-    fn remember_taken(&mut self, number: u64, id: [u8; 16]) {
+    fn remember_taken(&mut self, height: u64, charge: Charge) {
+        let (number, id) = (charge.number, charge.measured.id);
         self.persist(disk::taken(number, id));
+        self.persist(disk::released(height, &charge));
         self.outbox.taken.insert(number, id);
+        self.outbox.released.insert(number, (height, charge));
         if self.outbox.taken.len() > MAX_TAKEN
             && let Some((oldest, _)) = self.outbox.taken.pop_first()
         {
+            self.outbox.released.remove(&oldest);
             self.persist(disk::forget_taken(oldest));
+            self.persist(disk::forget_released(oldest));
+        }
+    }
+
+    /// Takes back the charges that were final in blocks from `height` on: the voters have given
+    /// these up. They are submitted again with the same bytes, as their numbers are taken.
+    pub(super) fn take_back(&mut self, height: u64) {
+        let released = self.outbox.released.iter();
+        let given_up = released.filter(|(_, (at, _))| *at >= height);
+        for number in given_up.map(|(number, _)| *number).collect::<Vec<_>>() {
+            if let Some((_, charge)) = self.outbox.released.remove(&number) {
+                self.outbox.taken.remove(&number);
+                self.persist(disk::forget_taken(number));
+                self.persist(disk::forget_released(number));
+                self.persist(disk::charge(&charge));
+                self.outbox.charges.insert(number, charge);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{ChargerId, GroupId, Hash, NodeId, ProfileAck, Signed, SignedProfile, UnixMillis};
 
 use super::disk::LastSealed;
-use super::{Effect, Node, disk};
+use super::{Effect, Node, Pending, disk};
 use crate::apply::parent_key;
 use crate::block::{Block, GroupBlock};
 use crate::frame::{Frame, SealedGroup, SealedProfile, Witnessed};
@@ -69,6 +69,14 @@ impl Rounds {
         self.first.get_or_insert(round.saturating_add(1));
     }
 
+    /// Seals nothing of `round` nor before: this node is shown a charge that it cannot take in yet,
+    /// and may have acknowledged before its state directory was replaced.
+    fn skip(&mut self, round: u64) {
+        let next = round.saturating_add(1);
+        self.first = Some(self.first.unwrap_or(next).max(next));
+        self.open.retain(|(open, _), _| *open > round);
+    }
+
     /// Promises of a story that is given up.
     pub(super) fn forget_promises(&mut self) {
         self.witnessed.clear();
@@ -88,36 +96,44 @@ impl Rounds {
 impl Node {
     /// The provider shows a charge and its promise about it.
     pub(super) fn witness(&mut self, now: UnixMillis, witnessed: Witnessed) {
-        let (Some(chain), Some(id)) = (self.kept.blocks(), self.id) else {
+        let (Some(genesis), Some(id)) = (self.kept.genesis(), self.id) else {
             return;
         };
         if self.stopped.is_some() {
             return;
         }
-        let state = &chain.state;
         let Witnessed {
             profile, receipt, ..
         } = witnessed.clone();
-        let promise = &receipt.body;
-        let is_promised = receipt
-            .verify(&state.genesis.provider_key, &state.chain_id())
-            .is_ok()
+        let (promise, chain_id) = (&receipt.body, genesis.chain_id());
+        let is_promised = receipt.verify(&genesis.provider_key, &chain_id).is_ok()
             && promise.profile == profile.hash();
-        if !is_promised || promise.round <= state.round {
+        if !is_promised {
             return;
         }
-        self.rounds.watch(witnessed);
+        let Some(chain) = self.kept.blocks() else {
+            self.rounds.skip(promise.round);
+            return;
+        };
+        let state = &chain.state;
+        if promise.round <= state.round {
+            return;
+        }
+        let is_behind = state.height < chain.tip;
         let group = profile.body.payer;
         let is_ours = state
             .groups
             .get(&group)
             .is_some_and(|account| account.parent == id);
         let node = state.nodes.get(&profile.body.node);
-        let is_signed = node.is_some_and(|n| profile.verify(&n.key, &state.chain_id()).is_ok());
+        let is_signed = node.is_some_and(|n| profile.verify(&n.key, &chain_id).is_ok());
+        self.rounds.watch(witnessed);
         let may_seal =
             self.rounds.may_seal(promise.round) && !self.rounds.has_sealed(group, promise.round);
         if is_ours && is_signed && may_seal {
             self.acknowledge(now, promise.round, profile);
+        } else if is_behind && !(is_ours && is_signed) {
+            self.rounds.skip(promise.round);
         }
     }
 
@@ -152,7 +168,14 @@ impl Node {
         }
         self.wake_for_seal(now);
         // What was refused for want of a peer, or of time, may go through now.
+        let is_proof_due =
+            self.deferred.contains_key(&Pending::Proof) && !self.is_deferred(&Pending::Proof);
         self.deferred.retain(|_, at| *at > now);
+        if is_proof_due {
+            // No header may come for long that would ask again.
+            self.deferred.remove(&Pending::Proof);
+            self.ask_for_proofs();
+        }
         self.ask_for_chain();
         self.vote(now);
         self.register_configured();

@@ -111,6 +111,7 @@ impl Node {
         let tip = self.kept.height();
         if !self.kept.holds(height, &header) {
             self.begin_anew();
+            self.take_back(height);
         }
         self.stopped = None;
         self.neighbours.go_on();
@@ -136,7 +137,8 @@ impl Node {
             ),
             Kept::Blocks(chain) => {
                 let blocks = (1..=chain.state.height).map(disk::forget_block);
-                let gone: Vec<_> = blocks.chain([disk::forget_vote()]).collect();
+                let others = [disk::forget_vote(), disk::forget_followed()];
+                let gone: Vec<_> = blocks.chain(others).collect();
                 (Kept::Blocks(Box::new(Blocks::new(genesis))), gone)
             }
         };

@@ -22,7 +22,7 @@ pub(super) fn draw(
         return BTreeSet::new();
     };
     let mut drawn = BTreeSet::new();
-    for number in 0..wanted {
+    for number in (0_u64..).take(wanted) {
         let lot = lot(tip, payer, number, *last);
         let above = groups.iter_from(&lot).chain(groups);
         let mut free = above
@@ -36,7 +36,7 @@ pub(super) fn draw(
     drawn
 }
 
-fn lot(tip: &Hash, payer: GroupId, number: usize, last: GroupId) -> GroupId {
+fn lot(tip: &Hash, payer: GroupId, number: u64, last: GroupId) -> GroupId {
     let hash = Hash::of_parts(&[&tip.0, &payer.0.to_be_bytes(), &number.to_be_bytes()]);
     let [a, b, c, d, ..] = hash.0;
     let lot = u32::from_be_bytes([a, b, c, d]);

@@ -1,16 +1,18 @@
 //! What the tests' stories are made of: two groups, charges, bills.
 
-use ledger::block::Block;
+use ledger::State;
+use ledger::block::{Block, Body, Record};
 use ledger::frame::{Frame, SealedGroup};
 use ledger::node::{self, MeasuredCharge, NodeConfig, Outlet};
 use ledger::provider::{self, JoinRefusal, stored_blocks};
 use ledger::receipt_file::ReceiptFile;
+use ledger::seal::seal;
 use ledger::store::{Machine, Step};
 use protocol::message::{
     AuthorizeAck, ChargeInfo, ChargeInfoLine, Finality, Report, Request, Response,
 };
 use protocol::{
-    EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, UnixMillis,
+    EnergyWh, Grant, GroupId, Hash, IdTag, NodeId, PowerW, PublicKey, Signed, TariffId, UnixMillis,
     UnixSeconds,
 };
 
@@ -372,6 +374,21 @@ impl Network {
 
     pub fn drop_group_blocks(&mut self) {
         self.spoil = Some(Box::new(|frame| !matches!(frame, Frame::GroupBlock(_))));
+    }
+
+    /// A block so many rounds after `state` with nothing but a tariff, in the provider's name, and the
+    /// state after it.
+    pub fn other_block(&self, state: &State, rounds: u64) -> (Block, State) {
+        let tariff = Record::Tariff {
+            id: TariffId(state.tariff().0 + 1),
+            document: "dearer".to_owned(),
+        };
+        let body = Body {
+            records: vec![tariff],
+            ..Body::default()
+        };
+        let (round, time) = (state.round + rounds, self.now.seconds());
+        seal(state, body, round, time, &super::provider_key()).expect("valid")
     }
 
     pub fn set_clock_back(&mut self, seconds: u64) {

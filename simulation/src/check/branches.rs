@@ -65,15 +65,18 @@ fn is_due(world: &World, one: usize, other: usize) -> bool {
     let (Some(first), Some(second)) = (node(one), node(other)) else {
         return false;
     };
+    // Whoever goes on with what the voters picked shows no evidence any more.
+    let has_resumed = world.checks.has_resumed(one) || world.checks.has_resumed(other);
     match (holds_evidence(world, one), holds_evidence(world, other)) {
         (true, true) => false,
         (false, false) => are_parted(first, second),
-        _ => true,
+        _ => !has_resumed || are_parted(first, second),
     }
 }
 
+/// Whether a gateway holds what convicts the provider, or what the voters made of it.
 fn holds_evidence(world: &World, index: usize) -> bool {
-    let mut is_there = false;
+    let mut is_there = world.checks.has_resumed(index);
     let store = &world.gateways[index].process.store;
     stored_evidence(store, |_, _| is_there = true).expect("memory is whole");
     is_there

@@ -115,8 +115,11 @@ impl Checks {
                 continue;
             };
             let (node, seq) = (line.profile.body.node, line.profile.body.seq);
-            let signed = self.watched[signer].signed.get(&(node, seq));
-            if signed.is_none_or(|(hash, _)| *hash != line.profile.hash()) {
+            let (watched, hash) = (&self.watched[signer], line.profile.hash());
+            let signed = watched.signed.get(&(node, seq));
+            let is_signed = signed.is_some_and(|(signed, _)| *signed == hash)
+                || watched.signed_before.contains(&hash);
+            if !is_signed {
                 let words = format!(
                     "gateway {index} booked charge {seq} of gateway {signer}, which never signed it"
                 );
@@ -163,10 +166,16 @@ impl Checks {
                 true => *self.confirmed.entry(height).or_insert(hash),
                 false => hash,
             };
+            // Before the first voter the provider decides alone, also who votes: two first blocks
+            // are two chains.
+            self.has_two_beginnings |= height == 1 && first != hash;
             let is_explained = match (first == hash, first_confirmed == hash) {
                 (true, true) => true,
                 (false, true) => self.provider_lies,
-                (_, false) => self.provider_lies && (self.voters_lie || self.has_resumed),
+                (_, false) => {
+                    let has_helpers = self.voters_lie || self.has_resumed;
+                    self.provider_lies && (has_helpers || self.has_two_beginnings)
+                }
             };
             if !is_explained {
                 let words = format!(

@@ -9,7 +9,7 @@ mod chain;
 mod ending;
 mod outbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ledger::Node;
@@ -43,6 +43,9 @@ struct Watched {
     tip: Option<Hash>,
     // Number and hash of each profile it signed, and the charge's name.
     signed: BTreeMap<(NodeId, u32), (Hash, [u8; 16])>,
+    // Hashes of those that it signed before its disk was lost.
+    signed_before: BTreeSet<Hash>,
+    was_replaced: bool,
     // Charges it has taken in and not let go.
     outbox: Vec<[u8; 16]>,
     // Charges it let go, with proof that they are final.
@@ -52,6 +55,8 @@ struct Watched {
     final_height: u64,
     // It was handed words of voters: it may give its chain up, once.
     may_begin_anew: bool,
+    // It was handed them: that there was another story is known to it.
+    has_resumed: bool,
 }
 
 /// See the head of this file.
@@ -76,6 +81,8 @@ pub(crate) struct Checks {
     watched: Vec<Watched>,
     // Voters have picked one of two stories: what was final in the other is not any more.
     has_resumed: bool,
+    // The provider told two stories before there was a voter.
+    has_two_beginnings: bool,
     pub(crate) branches: Branches,
 }
 
@@ -110,6 +117,7 @@ impl Checks {
             confirmed: BTreeMap::new(),
             watched: scenario.sites.iter().map(|_| Watched::default()).collect(),
             has_resumed: false,
+            has_two_beginnings: false,
             branches: Branches::default(),
         }
     }
@@ -186,11 +194,21 @@ impl Checks {
                 self.violated("no honest party is convicted", &words);
             }
             Event::FalseBill => self.accused(index, "a false bill"),
-            Event::Restored { provider, here } if !self.provider_lies => {
+            Event::Restored { provider, here }
+                if !self.provider_lies && !self.watched[index].was_replaced =>
+            {
                 let words = format!(
                     "gateway {index} knows its charges up to {here}, the provider up to {provider}"
                 );
                 self.violated("nothing acknowledged is lost", &words);
+            }
+            Event::Held { outlet, reason }
+                if self.refuses_nothing
+                    && !self.watched[index].was_replaced
+                    && reason.starts_with("the meter's register is below") =>
+            {
+                let words = format!("a charge of gateway {index} at {outlet}: {reason}");
+                self.violated("a charge by a new meter waits for its exchange", &words);
             }
             Event::Refused { seq, reason } if self.refuses_nothing => {
                 let words = format!("charge {seq} of gateway {index}: {reason}");
@@ -200,11 +218,30 @@ impl Checks {
         }
     }
 
+    /// A gateway goes on with an older disk, or an empty one.
+    pub(crate) fn gateway_replaced(&mut self, index: usize) {
+        let before = std::mem::take(&mut self.watched[index]);
+        let signed = before.signed.values().map(|(hash, _)| *hash);
+        let mut signed_before = before.signed_before;
+        signed_before.extend(signed);
+        self.watched[index] = Watched {
+            signed_before,
+            was_replaced: true,
+            ..Watched::default()
+        };
+    }
+
     /// A gateway is handed what voters picked.
     pub(crate) fn gateway_resumes(&mut self, index: usize) {
         self.has_resumed = true;
         self.watched[index].may_begin_anew = true;
+        self.watched[index].has_resumed = true;
         self.watched[index].must_be_stopped = false;
+    }
+
+    /// Whether a gateway was handed what voters picked.
+    pub(super) fn has_resumed(&self, index: usize) -> bool {
+        self.watched[index].has_resumed
     }
 
     fn accused(&mut self, index: usize, of: &str) {

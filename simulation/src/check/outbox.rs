@@ -29,6 +29,10 @@ impl Checks {
         for id in before.into_iter().filter(|id| !now.contains(id)) {
             self.check_release(index, id, store);
         }
+        if self.has_resumed(index) {
+            // What was final in the story that the voters gave up is billed in the other.
+            self.watched[index].released.retain(|id| !now.contains(id));
+        }
         for id in &now {
             if self.watched[index].released.contains(id) {
                 let words = format!("gateway {index} has a charge again that was final");

@@ -3,13 +3,10 @@
 use ledger::node;
 use protocol::EnergyWh;
 
+use super::people::Swapped;
 use super::{Item, Who, World};
 use crate::changes::{Change, Edit};
 use crate::process::Done;
-
-/// Where the register of a new meter may begin: far from that of the old one, so that charges by the
-/// two are told apart.
-const NEW_METER: u64 = 10_000_000;
 
 impl World {
     pub(super) fn change(&mut self, change: Change) {
@@ -30,9 +27,19 @@ impl World {
         }
     }
 
-    /// Somebody takes the meter of a free outlet out, puts a new one in, and tells the gateway.
+    /// Somebody takes the meter of a free outlet out, puts a new one in, and tells the gateway. Not
+    /// where the gateway says that it must wait for the exchange before.
     fn exchange_meter(&mut self, site: usize, outlet: usize) {
-        if !self.gateways[site].has_left && self.people.swap_meter((site, outlet), NEW_METER) {
+        let Some(node) = &self.gateways[site].process.machine else {
+            return;
+        };
+        let swapped = self.people.new_meter((site, outlet));
+        let name = &self.scenario.sites[site].config.outlets[outlet].name;
+        let registers = (EnergyWh(swapped.last), EnergyWh(swapped.first));
+        let can_be = node
+            .check_exchange(name, &meter(name, swapped), registers)
+            .is_ok();
+        if can_be && self.people.swap_meter((site, outlet), swapped) {
             self.tally.count("meter exchanged");
             self.tell_of_exchanges(site);
         }
@@ -45,7 +52,7 @@ impl World {
                 .name
                 .clone();
             let input = node::Input::ExchangeMeter {
-                meter: format!("meter of {name} that begins at {}", swapped.first),
+                meter: meter(&name, swapped),
                 outlet: name,
                 last_register: EnergyWh(swapped.last),
                 first_register: EnergyWh(swapped.first),
@@ -58,4 +65,8 @@ impl World {
             self.post_gateway(site, item);
         }
     }
+}
+
+fn meter(outlet: &str, swapped: Swapped) -> String {
+    format!("meter of {outlet} that begins at {}", swapped.first)
 }

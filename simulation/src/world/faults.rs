@@ -60,6 +60,11 @@ impl World {
             }
             Fault::BackUp => self.back_up_provider(),
             Fault::Restore => self.restore_provider(),
+            Fault::BackUpGateway(index) => {
+                let gateway = &mut self.gateways[index];
+                gateway.backup = gateway.process.store.copy();
+            }
+            Fault::Replace(index) => self.replace_gateway(index),
             Fault::Leave(index) => {
                 self.tally.count("gateway left for good");
                 self.gateways[index].has_left = true;

@@ -3,6 +3,7 @@
 use ledger::frame::Frame;
 use ledger::node::{self, Effect, Event as NodeEvent};
 use ledger::provider as rules;
+use ledger::store::Store;
 use protocol::message::{Request, Response};
 
 use super::links::CALL_MS;
@@ -166,6 +167,26 @@ impl World {
             _ => return,
         };
         self.tally.count(found);
+    }
+
+    /// A gateway's box is replaced. The key was kept elsewhere; what its disk held is as old as its
+    /// backup, or gone.
+    pub(super) fn replace_gateway(&mut self, index: usize) {
+        let gateway = &self.gateways[index];
+        let has_begun = gateway.process.life > 0 && !gateway.has_left;
+        if !has_begun || !self.scenario.sites[index].is_honest() {
+            return;
+        }
+        let backup = gateway.backup.as_ref().and_then(Store::copy);
+        self.tally.count(match &backup {
+            Some(_) => "gateway replaced, from a backup",
+            None => "gateway replaced, its disk empty",
+        });
+        self.crash_gateway(index);
+        self.gateways[index].process.store = backup.unwrap_or_else(Store::simulated);
+        self.note(Who::Gateway(index), || "is replaced".to_owned());
+        self.checks.gateway_replaced(index);
+        self.people_lose_disk(index);
     }
 
     pub(super) fn crash_gateway(&mut self, index: usize) {

@@ -118,6 +118,8 @@ pub(crate) struct Gateway {
     calls: BTreeMap<u64, (LinkId, Request)>,
     /// Switched off for good.
     pub(crate) has_left: bool,
+    // Its store as it was when it was backed up last.
+    backup: Option<Store>,
     pub(crate) memory: GatewayMemory,
 }
 
@@ -175,6 +177,7 @@ impl World {
             link: None,
             calls: BTreeMap::new(),
             has_left: false,
+            backup: None,
             memory: GatewayMemory::default(),
         });
         let mut world = Self {

@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     Ended,
     /// The gateway has told the charger that it has it.
     Saved,
+    /// The meter counts, for a gateway whose disk knows nothing of it any more.
+    Forgotten,
 }
 
 /// A charge: what was planned, and what the meter counted.
@@ -41,6 +43,8 @@ pub(crate) struct Charging {
     pub(crate) start: UnixSeconds,
     pub(crate) end: UnixSeconds,
     pub(crate) register_start: EnergyWh,
+    /// Its gateway's disk was lost since it began: it may be in no block and no outbox.
+    pub(crate) is_on_lost_disk: bool,
 }
 
 impl Charging {
@@ -76,6 +80,12 @@ pub(crate) fn charge_id(charge: usize) -> [u8; 16] {
     id
 }
 
+/// What the meter at an outlet shows when a run begins: at each outlet of a site something else, as
+/// the sums at the end tell charges by it.
+fn first_register((_, outlet): (usize, usize)) -> u64 {
+    100_000 + 10_000_000 * u64::try_from(outlet).expect("few outlets")
+}
+
 impl People {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let charging = |planned: &PlannedCharge| Charging {
@@ -84,6 +94,7 @@ impl People {
             start: UnixSeconds(0),
             end: UnixSeconds(0),
             register_start: EnergyWh(0),
+            is_on_lost_disk: false,
         };
         Self {
             charges: scenario.charges.iter().map(charging).collect(),
@@ -93,16 +104,27 @@ impl People {
         }
     }
 
+    /// What the meter at an outlet shows, and what another one would.
+    pub(super) fn new_meter(&self, place: (usize, usize)) -> Swapped {
+        let (base, step) = (first_register(place), 1_000_000);
+        let last = self.registers.get(&place).copied().unwrap_or(base);
+        let first = match last.is_multiple_of(3) {
+            // It was in use elsewhere.
+            true => (last / step + 1) * step,
+            // It is new.
+            false => base - 100_000 + last % 50_000,
+        };
+        Swapped { last, first }
+    }
+
     /// Puts a new meter in where nobody charges; `false` where somebody does, or somebody else is
     /// at it. Nobody charges there until the gateway knows.
-    pub(super) fn swap_meter(&mut self, place: (usize, usize), step: u64) -> bool {
+    pub(super) fn swap_meter(&mut self, place: (usize, usize), swapped: Swapped) -> bool {
         if self.at_outlet.contains_key(&place) || self.swapped.contains_key(&place) {
             return false;
         }
-        let register = self.registers.entry(place).or_insert(100_000);
-        let (last, first) = (*register, (*register / step + 1) * step);
-        *register = first;
-        self.swapped.insert(place, Swapped { last, first });
+        self.registers.insert(place, swapped.first);
+        self.swapped.insert(place, swapped);
         true
     }
 
@@ -203,7 +225,8 @@ impl World {
     fn begun(&mut self, index: usize, charge: usize) {
         let start = self.gateways[index].process.clock(self.now).seconds();
         let place = self.people.place(charge);
-        let register = *self.people.registers.entry(place).or_insert(100_000);
+        let registers = &mut self.people.registers;
+        let register = *registers.entry(place).or_insert(first_register(place));
         let charging = &mut self.people.charges[charge];
         charging.phase = Phase::Charging;
         charging.start = start;
@@ -217,6 +240,7 @@ impl World {
         let (site, outlet) = self.people.place(charge);
         let end = self.gateways[site].process.clock(self.now).seconds();
         let charging = &mut self.people.charges[charge];
+        let is_forgotten = charging.phase == Phase::Forgotten;
         charging.phase = Phase::Ended;
         self.tally.count("charge metered");
         // A clock that was set back in between gives a charge of no length, never a negative one.
@@ -226,8 +250,12 @@ impl World {
             .people
             .registers
             .entry((site, outlet))
-            .or_insert(100_000) += energy;
+            .or_insert(first_register((site, outlet))) += energy;
         self.people.free(charge);
+        if is_forgotten {
+            self.people.charges[charge].phase = Phase::Away;
+            return;
+        }
         self.note(Who::Gateway(site), || {
             format!("charge {charge} ends with {energy} Wh")
         });
@@ -274,7 +302,9 @@ impl World {
             let charge = usize::try_from(*number).expect("small");
             match self.people.charges[charge].phase {
                 Phase::Ended => self.save(charge),
-                Phase::Charging => {}
+                // A backup has it running, and it ended since.
+                Phase::Saved => self.save(charge),
+                Phase::Charging | Phase::Forgotten => {}
                 // Stored, but nobody was told to begin.
                 _ => {
                     let item = Item {
@@ -291,6 +321,21 @@ impl World {
             let is_stored = running.iter().any(|n| usize::try_from(*n) == Ok(charge));
             if charging.planned.site == index && charging.phase == Phase::Ended && !is_stored {
                 charging.phase = Phase::Saved;
+            }
+        }
+    }
+
+    /// A gateway's disk was lost, and with it what was not in a backup.
+    pub(super) fn people_lose_disk(&mut self, index: usize) {
+        let charges = self.people.charges.iter_mut();
+        for charging in charges.filter(|charging| charging.planned.site == index) {
+            match charging.phase {
+                Phase::Charging => charging.phase = Phase::Forgotten,
+                Phase::Ended | Phase::Saved => {
+                    charging.phase = Phase::Saved;
+                    charging.is_on_lost_disk = true;
+                }
+                _ => {}
             }
         }
     }

@@ -239,10 +239,15 @@ impl World {
             return;
         };
         let now = self.branches[0].process.clock(self.now);
-        let waits = !provider.standing(now).goes_on || provider.missing().next().is_some();
+        let standing = provider.standing(now);
+        let waits = !standing.goes_on || provider.missing().next().is_some();
         if waits && !self.known.is_overridden && crate::check::waits_for_the_gone(self, provider) {
             self.tally.count("operator has it go on unheard");
             self.known.is_overridden = true;
+            if standing.behind.is_some() {
+                // Somebody has a header in place of which it will sign another.
+                self.checks.excuse_provider();
+            }
             self.post_provider(0, rules::Input::SealWithoutReports);
         }
     }
