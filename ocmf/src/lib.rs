@@ -14,24 +14,23 @@
 //! ```
 //! use ocmf::{Charge, PublicKey, Record, SignedRecord};
 //!
-//! // A KEBA KCP30, published with the transparency software as test_ocmf_keba_kcp30.xml.
+//! // What a meter of the test bench signed: `TestMeter::new(Curve::Secp256r1, "example")`.
 //! let text = concat!(
-//!     r#"OCMF|{"FV":"1.0","GI":"KEBA_KCP30","GS":"17619300","GV":"2.8.5","PG":"T32","IS":false,"#,
-//!     r#""IL":"NONE","IF":["RFID_NONE","OCPP_NONE","ISO15118_NONE","PLMN_NONE"],"IT":"NONE","#,
-//!     r#""ID":"","RD":[{"TM":"2019-08-13T10:03:15,000+0000 I","TX":"B","EF":"","ST":"G","#,
-//!     r#""RV":0.2596,"RI":"1-b:1.8.0","RU":"kWh"},{"TM":"2019-08-13T10:03:36,000+0000 R","#,
-//!     r#""TX":"E","EF":"","ST":"G","RV":0.2597,"RI":"1-b:1.8.0","RU":"kWh"}]}|{"SD":"#,
-//!     r#""304502200E2F107C987A300AC1695CA89EA149A8CDFA16188AF0A33EE64B67964AA943F9"#,
-//!     r#"022100889A72B6D65364BEA8562E7F6A0253157ACFF84FE4929A93B5964D23C4265699"}"#,
+//!     r#"OCMF|{"FV":"1.4","GI":"BENCH 1","GS":"G-7","PG":"T8","MS":"M-42","IS":false,"#,
+//!     r#""IT":"NONE","RD":[{"TM":"2026-03-01T10:00:00,000+0100 S","TX":"B","RV":4071.600,"#,
+//!     r#""RI":"1-0:1.8.0","RU":"kWh","ST":"G"},{"TM":"2026-03-01T10:30:00,000+0100 S","#,
+//!     r#""TX":"E","RV":4101.100}]}|{"SA":"ECDSA-secp256r1-SHA256","SD":""#,
+//!     "3046022100CCA1679C8CD8A33C6A2FBDC801DAC49EF2BCD06CB1CFA9EF29887FD971A90FA10221009D71EF",
+//!     r#"F6EDB96DAFBC17C32C0D3A0E76FE04CCC4A8D47BE84D994AB711597844"}"#,
 //! );
 //! let key = concat!(
-//!     "3059301306072A8648CE3D020106082A8648CE3D030107034200043AEEB45C392357820A58FDFB0857BD77ADA315",
-//!     "85C61C430531DFA53B440AFBFDD95AC887C658EA55260F808F55CA948DF235C2108A0D6DC7D4AB1A5E1A7955BE",
+//!     "3059301306072A8648CE3D020106082A8648CE3D03010703420004A6C7A22B7889AD6C9EAF9BA9F2CF873C9FA3A",
+//!     "C0797726A72E0A22D07F01E0A5FF2A24F59998B22C678F6C9D792E5291384FA3049B777DEEDF7E89EB5CFABCB1F",
 //! );
 //! let record = SignedRecord::verified(Record::parse(text)?, PublicKey::parse(key, None)?)?;
 //! let charge = Charge::of(&[record], None)?;
-//! assert_eq!(charge.energy_wh.to_string(), "0.1");
-//! assert_eq!(charge.resolution_wh.to_string(), "0.1");
+//! assert_eq!(charge.energy_wh.to_string(), "29500");
+//! assert_eq!(charge.resolution_wh.to_string(), "1");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![warn(missing_docs)]

@@ -43,8 +43,8 @@ fn assert_differs(refusal: &Refusal, expected: &str) {
 #[test]
 fn one_record_with_both_ends_is_a_charge() {
     let charge = charge(&[whole()]).expect("a charge");
-    assert_eq!(charge.begin.exact_wh.to_string(), "2935600");
-    assert_eq!(charge.end.register, EnergyWh(2_965_100));
+    assert_eq!(charge.begin.exact_wh.to_string(), "4071600");
+    assert_eq!(charge.end.register, EnergyWh(4_101_100));
     assert_eq!(charge.energy_wh.to_string(), "29500");
     assert_eq!(charge.resolution_wh.to_string(), "1");
     assert_eq!(charge.end.time.at.since_ms(charge.begin.time.at), 1_800_000);
@@ -53,7 +53,7 @@ fn one_record_with_both_ends_is_a_charge() {
     assert_eq!(charge.meter_serial.as_deref(), Some("M-42"));
     assert_eq!(
         charge.user.identification.as_deref(),
-        Some("1F2D3A4F5506C7")
+        Some("04B7C9E1520A87")
     );
     assert_eq!(
         (charge.first_page, charge.last_page, charge.pages_missing),
@@ -77,8 +77,8 @@ fn two_records_are_the_same_charge() {
 
 #[test]
 fn records_while_charging_may_be_there_or_not() {
-    let between = |page, minute| payload(page, &[reading(minute, "C", "2950")]);
-    let end = || payload("T12", &[reading(30, "L", "2965.100")]);
+    let between = |page, minute| payload(page, &[reading(minute, "C", "4085")]);
+    let end = || payload("T12", &[reading(30, "L", "4101.100")]);
     let [begin, _] = halves();
     let all = [begin.clone(), between("T10", 10), between("T11", 20), end()];
     let all = charge(&all).expect("a charge");
@@ -221,7 +221,7 @@ fn records_without_a_serial_number_are_refused() {
 
 #[test]
 fn another_user_is_refused() {
-    assert_differs(&refused_second("1F2D3A4F5506C7", "1F2D3A4F5506C8"), "ID");
+    assert_differs(&refused_second("04B7C9E1520A87", "04B7C9E1520A88"), "ID");
     assert_differs(&refused_second("ISO14443", "ISO15693"), "IT");
     assert_differs(&refused_second(r#""IS":true"#, r#""IS":false"#), "IS");
     let failed = refused("VERIFIED", "MISMATCH");
@@ -238,12 +238,12 @@ fn a_user_may_become_known_while_charging() {
     let [begin, end] = halves();
     let unknown = begin
         .replace(r#""IS":true"#, r#""IS":false"#)
-        .replace("1F2D3A4F5506C7", "")
+        .replace("04B7C9E1520A87", "")
         .replace("ISO14443", "NONE");
     let charge = charge(&[unknown, end]).expect("a charge");
     assert_eq!(
         charge.user.identification.as_deref(),
-        Some("1F2D3A4F5506C7")
+        Some("04B7C9E1520A87")
     );
 }
 
@@ -388,7 +388,7 @@ fn events_counted_while_charging_are_refused_in_format_0_4() {
 #[test]
 fn a_register_that_cannot_be_billed_is_refused() {
     assert!(matches!(
-        refused(r#""RV":2965.100,"#, ""),
+        refused(r#""RV":4101.100,"#, ""),
         Refusal::NoValue { .. }
     ));
     assert_differs(&refused_second(r#""RU":"kWh""#, r#""RU":"Wh""#), "RU");
@@ -398,7 +398,7 @@ fn a_register_that_cannot_be_billed_is_refused() {
         Err(Refusal::NotEnergy { .. })
     ));
     assert!(matches!(
-        refused("2935.600", "-0.001"),
+        refused("4071.600", "-0.001"),
         Refusal::OutOfRange { .. }
     ));
     let no_register = whole().replace(r#""RI":"1-0:1.8.0","#, "");
@@ -418,11 +418,11 @@ fn a_register_that_cannot_be_billed_is_refused() {
 fn neither_register_nor_time_falls() {
     let fell = Refusal::Fell {
         register: "1-0:1.8.0".to_owned(),
-        before: "2965100".to_owned(),
-        after: "2935600".to_owned(),
+        before: "4101100".to_owned(),
+        after: "4071600".to_owned(),
     };
     let payload_of = |readings: &[String]| payload("T8", readings);
-    let falling = payload_of(&[reading(0, "B", "2965.100"), reading(30, "E", "2935.600")]);
+    let falling = payload_of(&[reading(0, "B", "4101.100"), reading(30, "E", "4071.600")]);
     assert_eq!(charge(&[falling]), Err(fell));
     let between = payload_of(&[
         reading(0, "B", "1"),
@@ -445,11 +445,11 @@ fn a_loss_that_did_not_begin_at_nothing_is_refused() {
     let with_loss = |begin: &str| {
         let payload = whole()
             .replacen(
-                r#""RV":2935.600"#,
-                &format!(r#""RV":2935.600,"CL":{begin}"#),
+                r#""RV":4071.600"#,
+                &format!(r#""RV":4071.600,"CL":{begin}"#),
                 1,
             )
-            .replacen(r#""RV":2965.100"#, r#""RV":2965.100,"CL":0.42"#, 1);
+            .replacen(r#""RV":4101.100"#, r#""RV":4101.100,"CL":0.42"#, 1);
         charge(&[payload])
     };
     let loss = with_loss("0.00").expect("a charge").cumulated_loss_wh;

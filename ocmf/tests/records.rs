@@ -43,20 +43,20 @@ fn with_field(field: &str) -> String {
     format!(r#"{{{field},"RD":[{{{TIME}}}]}}"#)
 }
 
-/// The example of the standard, with the fields of later versions.
+/// Every field of the format, and one of a maker in each place that is kept free for it.
 ///
 /// # Source
-/// OCMF 1.4, figure 1: its values.
+/// OCMF 1.4, tables 1 to 7 and 24: the fields.
 const EVERY_FIELD: &str = r#"{
-    "FV": "1.4", "GI": "ABL SBC-301", "GS": "808829900001", "GV": "1.4p3", "PG": "T12345",
-    "MV": "Phoenix Contact", "MM": "EEM-350-D-MCB", "MS": "BQ27400330016", "MF": "1.0",
-    "IS": true, "IL": "VERIFIED", "IF": ["RFID_PLAIN", "OCPP_RS_TLS"], "IT": "ISO14443",
-    "ID": "1F2D3A4F5506C7", "TT": "Tarif 1", "CF": "7.1", "CT": "EVSEID", "CI": "DE*ABC*E1",
-    "LC": {"LN": "cable_name", "LI": 1, "LR": 2, "LU": "mOhm"}, "Z9": {"own": [1.50]},
+    "FV": "1.4", "GI": "BENCH 1", "GS": "G-7", "GV": "3.1.4", "PG": "T40711",
+    "MV": "Bench", "MM": "B1", "MS": "M-42", "MF": "1.0",
+    "IS": true, "IL": "VERIFIED", "IF": ["RFID_PLAIN", "OCPP_AUTH"], "IT": "ISO14443",
+    "ID": "04B7C9E1520A87", "TT": "Night", "CF": "7.1", "CT": "EVSEID", "CI": "DE*ABC*E1",
+    "LC": {"LN": "cable 5 m", "LI": 7, "LR": 2.5, "LU": "mOhm"}, "Z9": {"own": [1.50]},
     "RD": [
-        {"TM": "2018-07-24T13:22:04,000+0200 S", "TX": "B", "RV": 2935.6, "RI": "1-b:1.8.0",
+        {"TM": "2026-03-01T10:00:00,250+0100 S", "TX": "B", "RV": 4071.6, "RI": "1-0:1.8.0",
          "RU": "kWh", "RT": "DC", "EF": "", "ST": "G", "UC": {"UI": 2}},
-        {"TM": "2018-07-24T13:26:04,000+0200 R", "TX": "E", "RV": 2965.10, "CL": 0.5, "EF": "t",
+        {"TM": "2026-03-01T10:30:00,250+0100 R", "TX": "E", "RV": 4101.10, "CL": 0.5, "EF": "t",
          "ST": "E"}
     ]
 }"#;
@@ -67,31 +67,31 @@ fn every_field_is_read() {
     let payload = record.payload();
     let text = |field: &Option<String>| field.clone().expect("a text");
     assert_eq!(payload.format_version, Some((1, 4)));
-    assert_eq!(text(&payload.gateway_identification), "ABL SBC-301");
-    assert_eq!(text(&payload.gateway_serial), "808829900001");
-    assert_eq!(text(&payload.gateway_version), "1.4p3");
+    assert_eq!(text(&payload.gateway_identification), "BENCH 1");
+    assert_eq!(text(&payload.gateway_serial), "G-7");
+    assert_eq!(text(&payload.gateway_version), "3.1.4");
     let page = payload.pagination.expect("a page");
     assert_eq!(
         (page.context, page.number),
-        (PaginationContext::Transaction, 12_345)
+        (PaginationContext::Transaction, 40_711)
     );
-    assert_eq!(text(&payload.meter_vendor), "Phoenix Contact");
-    assert_eq!(text(&payload.meter_model), "EEM-350-D-MCB");
-    assert_eq!(text(&payload.meter_serial), "BQ27400330016");
+    assert_eq!(text(&payload.meter_vendor), "Bench");
+    assert_eq!(text(&payload.meter_model), "B1");
+    assert_eq!(text(&payload.meter_serial), "M-42");
     assert_eq!(text(&payload.meter_firmware), "1.0");
     assert_eq!(payload.user.assigned, Some(true));
     assert_eq!(text(&payload.user.level), "VERIFIED");
-    assert_eq!(payload.user.flags, ["RFID_PLAIN", "OCPP_RS_TLS"]);
+    assert_eq!(payload.user.flags, ["RFID_PLAIN", "OCPP_AUTH"]);
     assert_eq!(text(&payload.user.identification_type), "ISO14443");
-    assert_eq!(text(&payload.user.identification), "1F2D3A4F5506C7");
-    assert_eq!(text(&payload.tariff_text), "Tarif 1");
+    assert_eq!(text(&payload.user.identification), "04B7C9E1520A87");
+    assert_eq!(text(&payload.tariff_text), "Night");
     assert_eq!(text(&payload.charge_controller_firmware), "7.1");
     assert_eq!(text(&payload.charge_point_type), "EVSEID");
     assert_eq!(text(&payload.charge_point), "DE*ABC*E1");
     let cable = payload.loss_compensation.as_ref().expect("a cable");
-    assert_eq!(text(&cable.naming), "cable_name");
-    assert_eq!(text(&cable.identification), "1");
-    assert_eq!(cable.resistance, Decimal::new(2, 0));
+    assert_eq!(text(&cable.naming), "cable 5 m");
+    assert_eq!(text(&cable.identification), "7");
+    assert_eq!(cable.resistance, Decimal::new(25, 1));
     assert_eq!(cable.unit, Some(Unit::Milliohm));
 }
 
@@ -101,13 +101,13 @@ fn every_field_of_a_reading_is_read() {
     let [begin, end] = record.payload().readings.as_slice() else {
         panic!("two readings");
     };
-    assert_eq!(begin.time.at.0, 1_532_431_324_000);
+    assert_eq!(begin.time.at.0, 1_772_355_600_250);
     assert_eq!(begin.time.status, TimeStatus::Synchronized);
     assert_eq!(begin.reason, Some(Reason::Begin));
-    assert_eq!(begin.energy_wh().expect("energy").to_string(), "2935600");
+    assert_eq!(begin.energy_wh().expect("energy").to_string(), "4071600");
     assert_eq!(end.time.status, TimeStatus::Relative);
     assert_eq!(end.reason, Some(Reason::End));
-    assert_eq!(end.value.expect("a value").to_string(), "2965.10");
+    assert_eq!(end.value.expect("a value").to_string(), "4101.10");
     assert_eq!(end.cumulated_loss_wh().expect("a loss").to_string(), "500");
     assert_eq!(end.error_flags.as_str(), "t");
     assert_eq!(end.status, Some(MeterStatus::OtherError));
@@ -313,5 +313,5 @@ fn numbers_written_as_texts_are_read() {
 #[test]
 fn a_log_line_does_not_tell_who_charged() {
     let record = record(EVERY_FIELD);
-    assert!(!format!("{record:?}").contains("1F2D3A4F5506C7"));
+    assert!(!format!("{record:?}").contains("04B7C9E1520A87"));
 }

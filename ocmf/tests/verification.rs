@@ -184,49 +184,18 @@ fn numbers_out_of_the_curves_range_do_not_verify() {
     assert!(matches!(with(""), Err(VerifyError::Malformed { .. })));
 }
 
-/// n − s of a signature: anybody can compute it.
-fn other_s(der: &[u8], order: &str) -> Vec<u8> {
-    let order = hex::decode(order).expect("hex");
-    let r_length = usize::from(der[3]);
-    let s = &der[6 + r_length..];
-    let s = &s[s.len() - order.len()..];
-    let (mut other, mut borrow) = (vec![0; order.len()], 0_i16);
-    for index in (0..order.len()).rev() {
-        let difference = i16::from(order[index]) - i16::from(s[index]) - borrow;
-        borrow = i16::from(difference < 0);
-        other[index] = u8::try_from(difference.rem_euclid(256)).expect("a byte");
-    }
-    [&der[4..4 + r_length], &other]
-        .iter()
-        .fold(vec![0x30, 0], |mut der, number| {
-            der.extend([2, u8::try_from(number.len()).expect("short")]);
-            der.extend(*number);
-            der[1] = u8::try_from(der.len() - 2).expect("short");
-            der
-        })
-}
-
 #[test]
 fn both_forms_of_a_signature_verify_and_are_one_record() {
     let meter = TestMeter::new(Curve::Secp256k1, "bench");
-    let payload = (0..)
-        .map(|page| bench::payload(&format!("T{page}"), &[bench::reading(0, "B", "1")]))
-        // s without leading zeros, to keep `other_s` short.
-        .find(|payload| {
-            meter
-                .sign(payload, Hash::Sha256, SignatureEncoding::Hex)
-                .contains(r#""SD":"3044"#)
-        })
-        .expect("half of them are");
-    let text = meter.sign(&payload, Hash::Sha256, SignatureEncoding::Hex);
+    let text = meter.sign(&bench::whole(), Hash::Sha256, SignatureEncoding::Hex);
     let record = Record::parse(&text).expect("a record");
     let der = hex::decode(&record.signature().data).expect("hex");
-    let order = "FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141";
-    let other = hex::encode_upper(other_s(&der, order));
+    let [r, s] = bench::numbers_of(&der, 32);
+    let other = bench::other_s(&s, bench::SECP256K1_ORDER);
+    let other = hex::encode_upper(bench::sequence_of([&r, &other]));
     let twin = Record::parse(&text.replace(&record.signature().data, &other)).expect("a record");
 
     assert_eq!(record.verify(&meter.public_key()), Ok(()));
-    // It has no zero before its set top bit either, as meters of eBZ write it.
     assert_eq!(twin.verify(&meter.public_key()), Ok(()));
     assert_ne!(twin.as_str(), record.as_str());
     assert_eq!(twin.payload_hash(), record.payload_hash());

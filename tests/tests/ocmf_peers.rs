@@ -66,14 +66,14 @@ fn payload(page: &str, readings: &[Value]) -> Value {
     json!({
         "FV": "1.4", "GI": "BENCH 1", "GS": "G-7", "GV": "1.0", "PG": page, "MV": "Bänch & Söhne",
         "MM": "B1", "MS": "M-42", "MF": "1.0", "IS": true, "IL": "VERIFIED", "IF": ["RFID_PLAIN"],
-        "IT": "ISO14443", "ID": "1F2D3A4F5506C7", "CT": "EVSEID", "CI": "DE*ABC*E1", "RD": readings,
+        "IT": "ISO14443", "ID": "04B7C9E1520A87", "CT": "EVSEID", "CI": "DE*ABC*E1", "RD": readings,
     })
 }
 
 fn whole() -> Value {
     payload(
         "T8",
-        &[reading(0, "B", 2935.625), reading(30, "E", 2965.125)],
+        &[reading(0, "B", 4071.625), reading(30, "E", 4101.125)],
     )
 }
 
@@ -115,7 +115,7 @@ fn in_pyocmf(algorithm: Algorithm) -> Option<String> {
 
 /// `text` with one letter of the payload changed, of which it stays a record.
 fn altered(text: &str) -> String {
-    let other = text.replace("2965.125", "2965.124");
+    let other = text.replace("4101.125", "4101.124");
     assert_ne!(other, text);
     other
 }
@@ -247,8 +247,8 @@ fn pyocmf_verifies_the_exported_file() {
     let place = Place::new(PROGRAM);
     let mut python = pyocmf(&place);
     let algorithm = Algorithm::DEFAULT;
-    let begin = payload("T8", &[reading(0, "B", 2935.625)]);
-    let end = payload("T9", &[reading(30, "E", 2965.125)]);
+    let begin = payload("T8", &[reading(0, "B", 4071.625)]);
+    let end = payload("T9", &[reading(30, "E", 4101.125)]);
     let records = [begin, end].map(|payload| {
         let (text, key) = signed(algorithm, &payload, SignatureEncoding::Hex);
         verified(&text, &hex::encode(key.to_der()))
@@ -289,7 +289,7 @@ fn pyocmf_judges_charges_alike() {
     for (pointer, value) in [
         ("/RD/1/ST", json!("M")),
         ("/RD/0/EF", json!("E")),
-        ("/RD/1/RV", json!(2935.0)),
+        ("/RD/1/RV", json!(4071.0)),
         ("/RD/1/TM", json!("2026-03-01T09:00:00,000+0100 S")),
         ("/IL", json!("MISMATCH")),
         ("/RD/1/RU", json!("Wh")),
@@ -301,8 +301,8 @@ fn pyocmf_judges_charges_alike() {
         );
     }
 
-    let begin = payload("T8", &[reading(0, "B", 2935.625)]);
-    let end = payload("T9", &[reading(30, "E", 2965.125)]);
+    let begin = payload("T8", &[reading(0, "B", 4071.625)]);
+    let end = payload("T9", &[reading(30, "E", 4101.125)]);
     let (theirs, ours) = judge(&[begin.clone(), end.clone()]);
     assert!(theirs && ours.is_ok());
     let mut other_meter = end;

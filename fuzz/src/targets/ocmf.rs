@@ -6,7 +6,7 @@ use ocmf::{Charge, Curve, Hash, PublicKey, Record, SignedRecord, SignedValue, to
 use super::{Corpus, numbered, texts};
 
 /// What a meter of the test bench signs, with each kind of value in it.
-const PAYLOAD: &str = r#"{"FV":"1.4","GI":"BENCH 1","GS":"G-7","GV":"1.0","PG":"T8","MV":"Bänch","MM":"B1","MS":"M-42","MF":"1.0","IS":true,"IL":"VERIFIED","IF":["RFID_PLAIN","OCPP_AUTH"],"IT":"ISO14443","ID":"1F2D3A4F5506C7","TT":"day|night","CF":"1","LC":{"LN":"c","LI":1,"LR":2.5,"LU":"mOhm"},"CT":"EVSEID","CI":"DE*ABC*E1","X":[{"a":"\""}],"RD":[{"TM":"2026-03-01T10:00:00,000+0100 S","TX":"B","RV":2935.600,"RI":"1-0:1.8.0","RU":"kWh","RT":"AC","EF":"","ST":"G","CL":0},{"TM":"2026-03-01T10:30:00,000+0100 R","TX":"E","RV":29651E-1,"CL":0.5}]}"#;
+const PAYLOAD: &str = r#"{"FV":"1.4","GI":"BENCH 1","GS":"G-7","GV":"1.0","PG":"T8","MV":"Bänch","MM":"B1","MS":"M-42","MF":"1.0","IS":true,"IL":"VERIFIED","IF":["RFID_PLAIN","OCPP_AUTH"],"IT":"ISO14443","ID":"04B7C9E1520A87","TT":"day|night","CF":"1","LC":{"LN":"c","LI":1,"LR":2.5,"LU":"mOhm"},"CT":"EVSEID","CI":"DE*ABC*E1","X":[{"a":"\""}],"RD":[{"TM":"2026-03-01T10:00:00,000+0100 S","TX":"B","RV":4071.600,"RI":"1-0:1.8.0","RU":"kWh","RT":"AC","EF":"","ST":"G","CL":0},{"TM":"2026-03-01T10:30:00,000+0100 R","TX":"E","RV":41011E-1,"CL":0.5}]}"#;
 
 /// The same in few bytes, as older meters write it.
 const SHORT: &str = r#"{"MS":"1","PG":"T1","RD":[{"TM":"2026-03-01T10:00:00Z","TX":"B","RV":" 1","RI":"1-b:1.8.e","RU":"Wh","ST":"G"},{"TX":"L","RV":2}]}"#;
