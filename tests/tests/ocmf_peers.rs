@@ -200,6 +200,54 @@ fn what_the_test_bench_signs_verifies_at_road_labs() {
     }
 }
 
+/// Payloads as some meters write them, each with what is its own.
+fn peculiar_payloads() -> [(&'static str, String); 5] {
+    let whole = whole().to_string();
+    let changed = |changes: &[(&str, &str)]| {
+        changes.iter().fold(whole.clone(), |payload, (from, to)| {
+            let changed = payload.replace(from, to);
+            assert_ne!(changed, payload, "{from}");
+            changed
+        })
+    };
+    [
+        (
+            "numbers as padded texts",
+            changed(&[
+                ("4071.625", r#""    4071.625""#),
+                ("4101.125", r#""    4101.125""#),
+            ]),
+        ),
+        ("blanks around colons", changed(&[(r#"":"#, r#"" : "#)])),
+        ("times without status", changed(&[(r#"+0100 S"#, "+0100")])),
+        ("no errors told", changed(&[(r#""EF":"","#, "")])),
+        (
+            "a counter and an object of its own",
+            changed(&[(r#""EF":"""#, r#""EF":"","EI":12,"UC":{"UI":2}"#)]),
+        ),
+    ]
+}
+
+#[test]
+fn what_meters_write_in_their_own_way_verifies_everywhere() {
+    let place = Place::new(PROGRAM);
+    let (mut python, mut node) = (pyocmf(&place), road_labs(&place));
+    let meter = TestMeter::new(Curve::Secp256r1, "bench");
+    let key = meter.public_key();
+    for (what, payload) in peculiar_payloads() {
+        let named = meter.sign(&payload, Hash::Sha256, SignatureEncoding::Hex);
+        let unnamed = named.replace(r#""SA":"ECDSA-secp256r1-SHA256","#, "");
+        assert_ne!(unnamed, named);
+        for text in [named, unnamed] {
+            assert_is_the_charge(&text, &hex::encode(key.to_der()));
+            for (peer, name) in [(&mut python, "pyocmf"), (&mut node, "road-labs")] {
+                assert!(verifies_at(peer, &text, &key), "{what}, {name}: {text}");
+                assert!(!verifies_at(peer, &altered(&text), &key), "{what}, {name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn another_meters_record_is_refused_everywhere() {
     let place = Place::new(PROGRAM);

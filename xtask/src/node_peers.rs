@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::command::run;
 use crate::workspace::Workspace;
@@ -20,12 +20,14 @@ pub(crate) fn modules(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let pins = workspace.path("tests/peers/node");
     let folder = workspace.target("node");
     let modules = folder.join("node_modules");
+    // Before all else: the tests start it whether the packages are there or not.
+    check_is_there("node", OLDEST_NODE)?;
     if is_installed(&pins, &folder) {
         println!("target/node is up to date");
         return Ok(modules);
     }
 
-    check_system_node("node")?;
+    check_is_there("npm", OLDEST_NPM)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // The stamp is the pins themselves: copied last, where an interrupted installation has none.
     let stamps = PINNED.map(|name| (pins.join(name), folder.join(stamp(name))));
@@ -66,16 +68,37 @@ fn is_installed(pins: &Path, folder: &Path) -> bool {
     })
 }
 
-fn check_system_node(node: &str) -> anyhow::Result<()> {
-    const IS_NEW_ENOUGH: &str =
-        "const [major, minor] = process.versions.node.split('.').map(Number);
-        process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)";
-    let output = Command::new(node).args(["-e", IS_NEW_ENOUGH]).output();
+/// Major and minor version.
+type Version = (u32, u32);
+
+/// What the packages ask for, in their `engines`.
+const OLDEST_NODE: Version = (20, 19);
+
+/// The first that reads version 3 of the lock file.
+const OLDEST_NPM: Version = (7, 0);
+
+const HOW_TO_INSTALL: &str = "apt-get install nodejs npm, or where those are older (Debian 12) https://nodejs.org/en/download";
+
+fn check_is_there(program: &str, oldest: Version) -> anyhow::Result<()> {
+    let (major, minor) = oldest;
+    let output = Command::new(program).arg("--version").output();
+    let output = output.ok().filter(|output| output.status.success());
+    let output = output.ok_or_else(|| {
+        anyhow!("{program} is missing; the peers need {major}.{minor} or newer: {HOW_TO_INSTALL}")
+    })?;
+    let found = String::from_utf8_lossy(&output.stdout);
+    let found = found.trim();
     ensure!(
-        output.is_ok_and(|output| output.status.success()),
-        "Node 20.19 or newer is missing; the OCMF peer needs it: apt-get install nodejs npm"
+        version(found).is_some_and(|version| version >= oldest),
+        "{program} {found} is too old; the peers need {major}.{minor} or newer: {HOW_TO_INSTALL}"
     );
     Ok(())
+}
+
+/// Reads `v20.19.2` or `10.8.2`.
+fn version(text: &str) -> Option<Version> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -83,9 +106,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_node_is_answered_with_the_command_that_installs_it() {
-        let failure = check_system_node("no-such-node").expect_err("it does not exist");
-        assert!(failure.to_string().ends_with("apt-get install nodejs npm"));
+    fn a_missing_program_is_answered_with_the_way_to_install_it() {
+        let failure = check_is_there("no-such-node", OLDEST_NODE).expect_err("it does not exist");
+        assert_eq!(
+            failure.to_string(),
+            format!("no-such-node is missing; the peers need 20.19 or newer: {HOW_TO_INSTALL}")
+        );
+    }
+
+    #[test]
+    fn an_old_program_is_named_with_its_version() {
+        // A program that is there on every machine that builds this one.
+        let failure = check_is_there("cargo", (9, 9)).expect_err("it prints another form");
+        let failure = failure.to_string();
+        assert!(failure.starts_with("cargo cargo 1."), "{failure}");
+        assert!(failure.contains(" is too old; the peers need 9.9 or newer: apt-get"));
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let is_new_enough = |text: &str| version(text).is_some_and(|it| it >= OLDEST_NODE);
+        for text in ["v20.19.0", "20.19.0", "v20.20.2", "v22.0.0", "v100.1.0"] {
+            assert!(is_new_enough(text), "{text}");
+        }
+        for text in [
+            "v20.9.0", "v20.18.3", "v18.20.4", "v9.99.0", "", "v20", "vx.y",
+        ] {
+            assert!(!is_new_enough(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_pins_name_no_registry() {
+        let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/node");
+        let lock = fs::read_to_string(pins.join("package-lock.json")).expect("it is kept");
+        assert!(
+            !lock.contains("\"resolved\""),
+            "see tests/peers/node/.npmrc"
+        );
+        assert!(lock.contains("\"integrity\""), "but their hashes");
     }
 
     #[test]
