@@ -13,7 +13,7 @@ pub(crate) const CURVES: &str = "secp192k1, secp192r1, secp256k1, secp256r1, sec
 /// A curve of ECDSA.
 ///
 /// # Source
-/// OCMF 1.4, table 22; secp521r1, which that table does not have, is in the field all the same.
+/// OCMF 1.3.1, table 22; secp521r1, which that table does not have, is in the field all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
     /// secp192k1.
@@ -147,7 +147,7 @@ impl Algorithm {
     /// What a record without `SA` is signed with.
     ///
     /// # Source
-    /// OCMF 1.4, table 22 (default).
+    /// OCMF 1.3.1, table 22 (default).
     pub const DEFAULT: Self = Self {
         curve: Curve::Secp256r1,
         hash: Hash::Sha256,

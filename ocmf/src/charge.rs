@@ -2,12 +2,13 @@
 
 use protocol::EnergyWh;
 
+use crate::billed::billed_register;
 use crate::decimal::Decimal;
 use crate::key::PublicKey;
 use crate::payload::{PaginationContext, Payload, UserAssignment};
 use crate::reading::{MeterStatus, Reading, Reason};
 use crate::refusal::Refusal;
-use crate::register::{Register, RegisterKind};
+use crate::register::Register;
 use crate::time::{ReadingTime, TimeStatus};
 use crate::verify::SignedRecord;
 
@@ -72,7 +73,7 @@ pub enum TimeQuality {
     Relative,
     /// Informative only.
     Informative,
-    /// Not usable: an end is not synchronized, or the meter says so.
+    /// Not usable: an end is not synchronized, the power failed, or the meter says so.
     NotUsable,
 }
 
@@ -89,7 +90,7 @@ impl Charge {
     /// Why they are not one charge.
     ///
     /// # Source
-    /// OCMF 1.4, sections "Signing and Verification Process", "Pagination" and "Readings".
+    /// OCMF 1.3.1, sections "Signing and Verification Process", "Pagination" and "Readings".
     pub fn of(records: &[SignedRecord], after_page: Option<u64>) -> Result<Self, Refusal> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else {
             return Err(Refusal::NoRecord);
@@ -238,37 +239,6 @@ fn check_state(readings: &[&Reading]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The register that is billed: of those of import the one that says most.
-///
-/// The begin of one register and the end of another are no charge, so it has to have both, if any has.
-fn billed_register<'a>(readings: &[&'a Reading]) -> Result<(&'a str, Register), Refusal> {
-    let of_import = readings.iter().filter_map(|reading| {
-        let register = reading.register.as_deref()?;
-        match RegisterKind::of(register)? {
-            RegisterKind::Import(counts) => Some((register, counts)),
-            RegisterKind::Export(_) => None,
-        }
-    });
-    let has_both = |register: &str| {
-        let of_register = |reading: &&&Reading| reading.register.as_deref() == Some(register);
-        let own = || readings.iter().filter(of_register);
-        own().any(|reading| reading.reason == Some(Reason::Begin))
-            && own().any(|reading| reading.reason.is_some_and(Reason::is_end))
-    };
-    of_import
-        .min_by_key(|(register, counts)| (!has_both(register), *counts))
-        .ok_or_else(|| {
-            let mut found: Vec<&str> = readings
-                .iter()
-                .filter_map(|it| it.register.as_deref())
-                .collect();
-            found.dedup();
-            Refusal::NoImportRegister {
-                found: crate::error::shortened(&found.join(", ")),
-            }
-        })
-}
-
 /// The first reading is the begin and the only one, the last is the end and the only one.
 fn ends<'a>(readings: &[&'a Reading]) -> Result<(&'a Reading, &'a Reading), Refusal> {
     let [begin, rest @ ..] = readings else {
@@ -349,7 +319,7 @@ fn energy_of(reading: &Reading, register: &str) -> Result<Decimal, Refusal> {
 }
 
 /// # Source
-/// OCMF 1.4, table 7 (`CL` is reset at `TX` B).
+/// OCMF 1.3.1, table 7 (`CL` is reset at `TX` B).
 fn check_loss(begin: &Reading) -> Result<(), Refusal> {
     match begin.cumulated_loss_wh() {
         Some(loss) if loss.numerator() != 0 => Err(Refusal::LossNotReset {
@@ -372,12 +342,11 @@ fn at(reading: &Reading, exact_wh: Decimal, register: &str) -> Result<RegisterRe
 }
 
 /// # Source
-/// OCMF 1.4, tables 7 (`EF`) and 19.
+/// OCMF 1.3.1, tables 7 (`EF`) and 19; section "Readings" (a power failure is an error where time is
+/// billed).
 fn time_quality(readings: &[&Reading], begin: &Reading, end: &Reading) -> TimeQuality {
-    if readings
-        .iter()
-        .any(|reading| reading.error_flags.spoil_time())
-    {
+    let is_spoiled = |reading: &&Reading| reading.error_flags.spoil_time();
+    if readings.iter().any(is_spoiled) || end.reason == Some(Reason::EndPowerFailure) {
         return TimeQuality::NotUsable;
     }
     match (begin.time.status, end.time.status) {

@@ -36,6 +36,7 @@
 #![warn(missing_docs)]
 
 pub mod algorithm;
+mod billed;
 pub mod charge;
 mod curves;
 pub mod decimal;

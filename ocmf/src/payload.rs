@@ -7,8 +7,8 @@ use crate::reading::{Reading, Unit, number};
 
 /// The payload of a record.
 ///
-/// Only what decides whether energy can be billed is held to the format's tables: nine in ten
-/// records of real meters leave out or bend some other field. Texts are as they stand in the record.
+/// Only what decides whether energy can be billed is held to the format's tables, because meters in
+/// the field leave out or bend other fields. Texts are as they stand in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// `FV`: the version of the format, major and minor; `None` where it is not told.
@@ -99,7 +99,7 @@ impl UserAssignment {
     /// Whether the meter says that the assignment failed.
     ///
     /// # Source
-    /// OCMF 1.4, table 11 (group "Error").
+    /// OCMF 1.3.1, table 11 (group "Error").
     #[must_use]
     pub fn has_failed(&self) -> bool {
         let level = self.level.as_deref().map(str::trim);
@@ -128,7 +128,7 @@ impl UserAssignment {
 /// `LC`: the cable whose loss is compensated.
 ///
 /// # Source
-/// OCMF 1.4, table 24.
+/// OCMF 1.3.1, table 24.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LossCompensation {
     /// `LN`: a name for its characteristics.

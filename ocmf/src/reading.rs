@@ -39,7 +39,7 @@ letters! {
     /// Why a reading was taken.
     ///
     /// # Source
-    /// OCMF 1.4, table 7 (`TX`).
+    /// OCMF 1.3.1, table 7 (`TX`).
     Reason, "B, C, X, E, L, R, A, P, S or T", {
         /// Begin of the transaction.
         Begin = "B",
@@ -79,7 +79,7 @@ letters! {
     /// The state of the meter when a reading was taken.
     ///
     /// # Source
-    /// OCMF 1.4, table 10.
+    /// OCMF 1.3.1, table 10.
     MeterStatus, "N, G, T, D, R, M, X, I, O, S, E or F", {
         /// Not present or not found.
         NotPresent = "N",
@@ -111,7 +111,7 @@ letters! {
 /// The unit of a reading.
 ///
 /// # Source
-/// OCMF 1.4, table 20.
+/// OCMF 1.3.1, table 20.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// `Wh`.
@@ -141,7 +141,7 @@ impl Unit {
 /// `EF`: which quantities are no longer usable for billing.
 ///
 /// # Source
-/// OCMF 1.4, table 7 (`EF`).
+/// OCMF 1.3.1, table 7 (`EF`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFlags(String);
 
@@ -219,7 +219,7 @@ impl Reading {
     /// what an omission may have meant would be a guess.
     ///
     /// # Source
-    /// OCMF 1.4, section "Readings".
+    /// OCMF 1.3.1, section "Readings".
     pub(crate) fn read(
         mut fields: Object<'_>,
         before: Option<&Self>,

@@ -56,7 +56,7 @@ impl Record {
     /// Names the field and what is accepted there.
     ///
     /// # Source
-    /// OCMF 1.4, section "Sections".
+    /// OCMF 1.3.1, section "Sections".
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let text = text.trim();
         if text.len() > MAX_TEXT_BYTES {

@@ -67,6 +67,13 @@ pub enum Refusal {
         /// The registers there are.
         found: String,
     },
+    /// Several registers count energy of one kind, and none of them the total of all rates: which of
+    /// them says what was charged cannot be told.
+    #[error("several registers (RI) count the same kind of energy, none their total: {found}")]
+    SeveralRegisters {
+        /// Those registers.
+        found: String,
+    },
     /// A reading that belongs to no transaction.
     #[error("a reading without a reason (TX) is of no transaction")]
     NoReason,

@@ -34,23 +34,18 @@ impl RegisterKind {
     /// What the register of this OBIS code counts; `None` where it is none of active energy.
     ///
     /// Groups are hexadecimal, of one digit or two, and the last follows a star or a dot:
-    /// `1-b:1.8.0`, `01-00:98.08.00.FF`, `01-00:B2.08.00*FF`. Which rate a register counts (E) does
-    /// not matter: both readings of a charge are of the same.
+    /// `1-b:1.8.0`, `01-00:98.08.00.FF`, `01-00:B2.08.00*FF`. Which rate a register counts (E)
+    /// is told apart where there are several registers, see
+    /// [`Charge::of`](crate::charge::Charge::of).
     #[must_use]
     pub fn of(obis: &str) -> Option<Self> {
         const ELECTRICITY: u8 = 1;
         const TIME_INTEGRAL: u8 = 8;
-        let (medium, rest) = obis.split_once('-')?;
-        let (channel, rest) = rest.split_once(':')?;
-        let mut groups = rest.splitn(3, '.');
-        let (quantity, processing) = (group(groups.next()?)?, group(groups.next()?)?);
-        let rate = groups.next()?.split(['*', '.']).next()?;
-        group(channel)?;
-        group(rate)?;
-        if group(medium)? != ELECTRICITY || processing != TIME_INTEGRAL {
+        let groups = Groups::parse(obis)?;
+        if groups.medium != ELECTRICITY || groups.processing != TIME_INTEGRAL {
             return None;
         }
-        Some(match quantity {
+        Some(match groups.quantity {
             0x01 => Self::Import(Register::Total),
             0x02 => Self::Export(Register::Total),
             0x98 => Self::Import(Register::Compensated),
@@ -63,6 +58,39 @@ impl RegisterKind {
             0xC2 => Self::Export(Register::TransactionAtMains),
             0xC3 => Self::Export(Register::TransactionAtDevice),
             _ => return None,
+        })
+    }
+}
+
+/// Whether the register counts at every rate: group E is 0.
+///
+/// # Source
+/// IEC 62056-6-1, value group E (rates).
+pub(crate) fn is_total_of_rates(obis: &str) -> bool {
+    Groups::parse(obis).is_some_and(|groups| groups.rate == 0)
+}
+
+/// The groups of an OBIS code that tell registers of energy apart: A, C, D and E.
+struct Groups {
+    medium: u8,
+    quantity: u8,
+    processing: u8,
+    rate: u8,
+}
+
+impl Groups {
+    fn parse(obis: &str) -> Option<Self> {
+        let (medium, rest) = obis.split_once('-')?;
+        let (channel, rest) = rest.split_once(':')?;
+        let mut groups = rest.splitn(3, '.');
+        let (quantity, processing) = (group(groups.next()?)?, group(groups.next()?)?);
+        let rate = groups.next()?.split(['*', '.']).next()?;
+        group(channel)?;
+        Some(Self {
+            medium: group(medium)?,
+            quantity,
+            processing,
+            rate: group(rate)?,
         })
     }
 }

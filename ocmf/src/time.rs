@@ -16,7 +16,7 @@ pub struct ReadingTime {
 /// How far the clock of a reading can be trusted.
 ///
 /// # Source
-/// OCMF 1.4, table 19 (time status).
+/// OCMF 1.3.1, table 19 (time status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeStatus {
     /// `U`, or no status at all: unknown or unsynchronized.
@@ -52,7 +52,7 @@ impl ReadingTime {
     /// digits, `Z` or a colon in the time zone, no status (which is [`TimeStatus::Unknown`]).
     ///
     /// # Source
-    /// OCMF 1.4, table 7 (`TM`).
+    /// OCMF 1.3.1, table 7 (`TM`).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (moment, status) = match text.split_once(' ') {

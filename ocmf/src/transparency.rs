@@ -31,7 +31,7 @@ pub enum ExportError {
 /// `Character` where a record holds what XML cannot.
 ///
 /// # Source
-/// Files that the transparency software is tested with; OCMF 1.4, section "Relation of Serial Numbers,
+/// Files that the transparency software is tested with; OCMF 1.3.1, section "Relation of Serial Numbers,
 /// Charge Point and Public Key".
 pub fn to_xml(records: &[SignedRecord], transaction_id: u64) -> Result<String, ExportError> {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<values>\n");

@@ -75,7 +75,7 @@ impl Record {
     /// `DoesNotVerify` where not; the others where it cannot be told.
     ///
     /// # Source
-    /// OCMF 1.4, sections "Signing and Verification Process" and "Signed Data".
+    /// OCMF 1.3.1, sections "Signing and Verification Process" and "Signed Data".
     pub fn verify(&self, key: &PublicKey) -> Result<(), VerifyError> {
         let algorithm = self.algorithm()?;
         if key.curve() != algorithm.curve {

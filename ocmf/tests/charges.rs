@@ -137,35 +137,6 @@ fn registers_round_to_the_nearest_watt_hour_and_stay_exact() {
 }
 
 #[test]
-fn of_several_registers_that_of_the_vehicle_is_billed() {
-    let of = |register: &str, minute, reason, kwh| {
-        reading(minute, reason, kwh).replace("1-0:1.8.0", register)
-    };
-    let readings = [
-        of("1-0:1.8.0", 0, "B", "10"),
-        of("1-0:2.8.0", 0, "B", "0"),
-        of("01-00:98.08.00.FF", 0, "B", "0"),
-        of("1-0:1.8.0", 30, "E", "15"),
-        of("1-0:2.8.0", 30, "E", "4"),
-        of("01-00:98.08.00.FF", 30, "E", "4.9"),
-    ];
-    let all = charge(&[payload("T8", &readings)]).expect("a charge");
-    assert_eq!(
-        (all.counts, all.energy_wh.to_string().as_str()),
-        (Register::Compensated, "4900")
-    );
-    // One with a single end cannot be billed by; the other can.
-    let total = charge(&[payload("T8", &readings[..5])]).expect("a charge");
-    assert_eq!(
-        (total.counts, total.energy_wh.to_string().as_str()),
-        (Register::Total, "5000")
-    );
-    // Export is never taken off, nor billed.
-    let refusal = charge(&[payload("T8", &[readings[1].clone(), readings[4].clone()])]);
-    assert!(matches!(refusal, Err(Refusal::NoImportRegister { .. })));
-}
-
-#[test]
 fn times_are_as_good_as_the_worse_end() {
     let quality = |begin: &str, end: &str| {
         let payload = whole()
@@ -183,6 +154,10 @@ fn times_are_as_good_as_the_worse_end() {
     assert_eq!(quality("I", "S"), TimeQuality::Informative);
     assert_eq!(quality("R", "I"), TimeQuality::NotUsable);
     assert_eq!(quality("U", "S"), TimeQuality::NotUsable);
+    // A power failure is an error where time is billed.
+    let failed = whole().replacen(r#""TX":"E""#, r#""TX":"P""#, 1);
+    let failed = charge(&[failed]).expect("its energy is usable");
+    assert_eq!(failed.time_quality, TimeQuality::NotUsable);
     let flagged = whole().replacen(r#""EF":"""#, r#""EF":"t""#, 1);
     assert_eq!(
         charge(&[flagged])

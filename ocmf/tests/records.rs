@@ -46,7 +46,7 @@ fn with_field(field: &str) -> String {
 /// Every field of the format, and one of a maker in each place that is kept free for it.
 ///
 /// # Source
-/// OCMF 1.4, tables 1 to 7 and 24: the fields.
+/// OCMF 1.3.1, tables 1 to 7 and 24: the fields.
 const EVERY_FIELD: &str = r#"{
     "FV": "1.4", "GI": "BENCH 1", "GS": "G-7", "GV": "3.1.4", "PG": "T40711",
     "MV": "Bench", "MM": "B1", "MS": "M-42", "MF": "1.0",
