@@ -349,6 +349,20 @@ fn pyocmf_judges_charges_alike() {
         );
     }
 
+    let of_rate = |register: &str, mut reading: Value| {
+        reading["RI"] = json!(register);
+        reading
+    };
+    let rates = [
+        of_rate("1-0:1.8.1", reading(0, "B", 10.0)),
+        of_rate("1-0:1.8.2", reading(0, "B", 20.0)),
+        of_rate("1-0:1.8.1", reading(30, "E", 11.0)),
+        of_rate("1-0:1.8.2", reading(30, "E", 22.0)),
+    ];
+    let (theirs, ours) = judge(&[payload("T8", &rates)]);
+    assert!(!theirs);
+    assert!(matches!(ours, Err(Refusal::SeveralRegisters { .. })));
+
     let begin = payload("T8", &[reading(0, "B", 4071.625)]);
     let end = payload("T9", &[reading(30, "E", 4101.125)]);
     let (theirs, ours) = judge(&[begin.clone(), end.clone()]);
