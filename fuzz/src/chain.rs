@@ -249,10 +249,13 @@ impl Growing {
 
     /// What may change after an enrolment: all of member 3, and whom the voters follow.
     fn changes(&self) -> Vec<Record> {
-        let deputy = Deputy {
-            group: GroupId(3),
-            number: 1,
-            node: Some(NodeId(1)),
+        let deputy = |number, node| {
+            let deputy = Deputy {
+                group: GroupId(3),
+                number,
+                node,
+            };
+            Record::Deputy(Signed::new(deputy, &key(3), &self.chain_id()))
         };
         let exchange = MeterExchange {
             supply_point: SupplyPointId(3),
@@ -266,9 +269,10 @@ impl Growing {
                 charger: charger(3),
                 group: GroupId(1),
             },
-            Record::Deputy(Signed::new(deputy, &key(3), &self.chain_id())),
+            deputy(1, Some(NodeId(1))),
             Record::MeterExchange(Signed::new(exchange, &key(3), &self.chain_id())),
             Record::Resume(self.words()),
+            deputy(2, None),
         ]
     }
 

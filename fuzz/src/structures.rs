@@ -23,8 +23,8 @@ use ledger::receipt_file::{
 };
 use ledger::resume::Resume;
 use ledger::state::{
-    ChargerAccount, GrantAccount, GroupAccount, Leaf, NodeAccount, State, SupplyPointAccount,
-    Totals,
+    ChargerAccount, FormerDeputy, GrantAccount, GroupAccount, Leaf, NodeAccount, State,
+    SupplyPointAccount, Totals,
 };
 use protocol::{
     ChargeProfile, ChargerId, Deputy, EnergyWh, Enrolment, Genesis, Grant, GrantId, GroupId, Hash,
@@ -294,12 +294,15 @@ fn of_receipts(chain: &Chain) -> Vec<Structure> {
 fn of_states(chain: &Chain) -> Vec<Structure> {
     let state = chain.states.last().expect("it begins with one");
     let logs = chain.states.iter().map(|state| state.log.clone());
+    let groups = state.groups.values();
+    let former_deputies = groups.flat_map(|group| group.former_deputies.clone());
     vec![
         of::<State>("State", [chain.states[0].clone(), state.clone()]),
         of::<Frontier>("Frontier", logs),
         of::<Leaf>("Leaf", state.leaves()),
         of::<Accounts<NodeId, NodeAccount>>("Accounts", [state.nodes.clone()]),
         of::<NodeAccount>("NodeAccount", state.nodes.values().cloned()),
+        of::<FormerDeputy>("FormerDeputy", former_deputies),
         of::<GroupAccount>("GroupAccount", state.groups.values().cloned()),
         of::<SupplyPointAccount>("SupplyPointAccount", state.supply_points.values().cloned()),
         of::<ChargerAccount>("ChargerAccount", state.chargers.values().cloned()),

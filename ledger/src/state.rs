@@ -34,6 +34,9 @@ pub struct GroupAccount {
     pub deputy: Option<NodeId>,
     /// How many deputies were named, or taken back.
     pub deputies: u32,
+    /// The deputies before, the last one last: what they granted in their time still holds. Of
+    /// more than [`MAX_FORMER`] the first are forgotten.
+    pub former_deputies: Vec<FormerDeputy>,
     /// Hash of its last group block in the chain; zero for none.
     pub last_group_block: Hash,
     /// Energy its chargers took.
@@ -48,6 +51,15 @@ pub struct GroupAccount {
     pub voted_height: u64,
     /// Time of the block that holds its last ballot; of its enrolment before the first.
     pub last_ballot: UnixSeconds,
+}
+
+/// A node that was a group's deputy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct FormerDeputy {
+    /// The node.
+    pub node: NodeId,
+    /// Time of the block that names another, or none.
+    pub until: UnixSeconds,
 }
 
 /// An outlet.
@@ -70,8 +82,11 @@ pub struct SupplyPointAccount {
     pub credit: MinorUnits,
 }
 
-/// Former groups of a mobile charger that are remembered.
+/// Former groups of a mobile charger, and former deputies of a group, that are remembered.
 pub const MAX_FORMER: usize = 8;
+/// How long after its signer ceased to be deputy a grant may run out, to hold all the same. Gateways
+/// grant for 30 days; a deputy learns that it is none any more with a block, which may be late.
+pub const FORMER_DEPUTY_S: u64 = 60 * 24 * 3600;
 
 /// A mobile charger under its pseudonym.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -262,6 +277,34 @@ impl Key for Offence {
         bits[1..5].copy_from_slice(&who.to_be_bytes());
         bits[5..].copy_from_slice(&when.to_be_bytes());
         bits
+    }
+}
+
+impl GroupAccount {
+    /// Makes `deputy` the one who grants beside the parent, from `time` on.
+    pub(crate) fn name_deputy(&mut self, deputy: Option<NodeId>, time: UnixSeconds) {
+        let before = self.deputy;
+        self.former_deputies
+            .retain(|former| ![before, deputy].contains(&Some(former.node)));
+        if let Some(node) = before.filter(|_| before != deputy) {
+            let former = FormerDeputy { node, until: time };
+            self.former_deputies.push(former);
+        }
+        if self.former_deputies.len() > MAX_FORMER {
+            self.former_deputies.remove(0);
+        }
+        self.deputy = deputy;
+        self.deputies += 1;
+    }
+
+    /// The nodes whose signature a grant that runs out at `expiry` may bear.
+    pub(crate) fn granting(&self, expiry: UnixSeconds) -> impl Iterator<Item = NodeId> {
+        let holds = move |former: &&FormerDeputy| {
+            expiry.0 <= former.until.0.saturating_add(FORMER_DEPUTY_S)
+        };
+        let former = self.former_deputies.iter().filter(holds);
+        let present = [Some(self.parent), self.deputy].into_iter().flatten();
+        present.chain(former.map(|former| former.node))
     }
 }
 

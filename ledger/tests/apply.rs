@@ -3,7 +3,7 @@
 use ledger::apply::{ChargeFault, Invalid, apply};
 use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Record};
 use ledger::seal::seal;
-use ledger::state::State;
+use ledger::state::{FORMER_DEPUTY_S, State};
 use protocol::{
     ChargeProfile, ChargerId, Deputy, EnergyWh, Genesis, Grant, GrantId, GroupId, Hash, KeyPair,
     MeterExchange, NodeId, PowerW, PublicKey, Signed, SignedGrant, SignedProfile, SupplyPointId,
@@ -582,7 +582,7 @@ fn a_deputy_is_named_by_its_parent_and_each_word_holds_once() {
 }
 
 #[test]
-fn a_deputy_grants_for_its_group_until_it_is_taken_back() {
+fn a_deputy_grants_for_its_group() {
     let state = scene().state;
     let by_deputy = |limit| signed_grant(FIRST, 1, 2, limit);
     let forged = Err(Invalid::Signature("a grant"));
@@ -592,9 +592,33 @@ fn a_deputy_grants_for_its_group_until_it_is_taken_back() {
         by_deputy(7),
         signed_grant(FIRST, 1, 1, 8),
     ];
-    let state = apply_records(&state, named).expect("valid");
+    apply_records(&state, named).expect("valid");
+}
+
+#[test]
+fn what_a_deputy_granted_in_its_time_holds_when_there_is_another_or_none() {
+    let state = apply_records(&scene().state, vec![deputy(1, Some(2), 1)]).expect("valid");
     let state = apply_records(&state, vec![deputy(2, None, 1)]).expect("valid");
-    assert_eq!(apply_records(&state, vec![by_deputy(9)]), forged);
+    let last = state.time.0 + FORMER_DEPUTY_S;
+    let until = |expiry| {
+        let grant = grant(FIRST, GroupId(1), |g| g.expiry = UnixSeconds(expiry));
+        Record::Grant(Signed::new(grant, &key(2), &state.chain_id()))
+    };
+    apply_records(&state, vec![until(last)]).expect("valid");
+    let forged = Err(Invalid::Signature("a grant"));
+    assert_eq!(apply_records(&state, vec![until(last + 1)]), forged);
+}
+
+#[test]
+fn a_group_remembers_its_newest_deputies() {
+    let mut state = scene().state;
+    let deputies = [2, 1].into_iter().cycle().map(Some);
+    for (number, node) in (1..=4).zip(deputies) {
+        state = apply_records(&state, vec![deputy(number, node, 1)]).expect("valid");
+    }
+    let group = &state.groups[&GroupId(1)];
+    let former: Vec<_> = group.former_deputies.iter().map(|f| f.node).collect();
+    assert_eq!((group.deputy, former), (Some(NodeId(1)), vec![NodeId(2)]));
 }
 
 fn exchange(number: u32, last: u64, first: u64, signer: u8) -> Record {

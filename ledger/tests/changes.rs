@@ -243,6 +243,35 @@ fn a_deputy_that_was_taken_back_lets_nobody_charge() {
     assert_eq!(net.present("household", "FLEET-1"), pending);
 }
 
+/// Went wrong: the charge was refused, and those behind it waited for ever (seed 1102777).
+#[test]
+fn what_a_deputy_granted_is_billed_when_there_is_another_by_then() {
+    // Measured by a node that keeps blocks, and by the deputy itself, which keeps headers only.
+    for measured_by in ["household", "member"] {
+        let mut net = with_deputy();
+        net.cut_link("fleet");
+        assert!(is_accepted(net.present(measured_by, "FLEET-1")));
+        net.cut_link(measured_by);
+        net.charge(measured_by, "FLEET-1", wh(500));
+        net.restore_link("fleet");
+        let index = net.index("household");
+        let another = net.gateways[index].key.public();
+        reconfigure(&mut net, "fleet", |config| {
+            config.deputies.insert(tag("FLEET"), another);
+        });
+        net.run_rounds(2);
+        let is_named_again = |net: &Network| {
+            let mut groups = net.provider().state().groups.values();
+            groups.any(|group| group.deputies == 2)
+        };
+        assert!(is_named_again(&net));
+        net.restore_link(measured_by);
+        net.run_rounds(3);
+        net.assert_settled();
+        assert_eq!(net.billed("FLEET"), [(500, 20)]);
+    }
+}
+
 #[test]
 fn a_deputy_is_named_once() {
     let mut net = with_deputy();

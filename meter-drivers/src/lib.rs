@@ -44,6 +44,7 @@ pub mod reading;
 pub mod simulator;
 pub mod sunspec;
 pub mod tcp;
+pub mod watch;
 
 pub use block::{Block, Request};
 pub use decode::{Exact, NoNumber, RawValue};

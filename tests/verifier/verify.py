@@ -29,11 +29,12 @@ TABLES = {
     "ChargeLine": "signed ChargeProfile, bool, u32, u32, u32",
     "Totals": "voters: u32, u64, u64, u32",
     "Leaf": "Totals Totals | Node node: u32, key: bytes32, u32, bytes32 | Group group: u32, "
-            "parent: u32, option u32, u32, bytes32, u64, u64, u64, voter_since: u64, "
-            "voted_height: u64, last_ballot: u64 | SupplyPoint u32, u32, u32, bytes32, u32, u64, "
+            "parent: u32, option u32, u32, list FormerDeputy, bytes32, u64, u64, u64, "
+            "voter_since: u64, voted_height: u64, last_ballot: u64 | SupplyPoint u32, u32, u32, bytes32, u32, u64, "
             "u64, u64 | Charger bytes16, u32, list u32, u64, u64, u32, bytes32 | Grant bytes16, "
             "bytes16, u32, u64, u64, u32 | Tariff u32, bytes32 | Conviction Offence, u32, u64, "
             "bytes32",
+    "FormerDeputy": "u32, u64",
     "Offence": "Parent u32, u64 | Node u32, u32 | Voter u32, u64 | Provider u64",
     "Way": "turns: u64, path: list bytes32",
     "ReceiptFile": "genesis: Genesis, line: ChargeLine, index: u32, path: list bytes32, "

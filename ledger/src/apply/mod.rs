@@ -8,7 +8,7 @@ mod header;
 mod records;
 mod signatures;
 
-use protocol::{GroupId, Hash, NodeId, PublicKey, SupplyPointId};
+use protocol::{Grant, GroupId, Hash, NodeId, PublicKey, SupplyPointId};
 
 use crate::block::{Block, Body, Header, VERSION};
 use crate::finality;
@@ -257,6 +257,17 @@ pub fn parent_key(state: &State, group: GroupId) -> Option<PublicKey> {
 pub fn deputy_key(state: &State, group: GroupId) -> Option<PublicKey> {
     let deputy = state.groups.get(&group)?.deputy?;
     Some(state.nodes.get(&deputy)?.key)
+}
+
+/// The keys that `grant` may be signed with. None where its group is unknown.
+pub(crate) fn grant_keys<'s>(
+    state: &'s State,
+    grant: &Grant,
+) -> impl Iterator<Item = PublicKey> + 's {
+    let expiry = grant.expiry;
+    let group = state.groups.get(&grant.group).into_iter();
+    let nodes = group.flat_map(move |account| account.granting(expiry));
+    nodes.filter_map(|node| Some(state.nodes.get(&node)?.key))
 }
 
 fn sorted<T, K: Ord>(

@@ -5,7 +5,7 @@ use protocol::{
     SignedGrant, SignedMeterExchange, SupplyPointId, TariffId, canonical,
 };
 
-use super::{Invalid, Keys, Signatures, deputy_key, parent_key};
+use super::{Invalid, Keys, Signatures, grant_keys, parent_key};
 use crate::block::Record;
 use crate::evidence::{Conviction, Evidence, Offence};
 use crate::resume::{Resume, picked};
@@ -73,6 +73,7 @@ fn enrol_group(state: &mut State, group: GroupId, parent: NodeId) -> Result<(), 
         parent,
         deputy: None,
         deputies: 0,
+        former_deputies: Vec::new(),
         last_group_block: Hash::ZERO,
         energy: EnergyWh(0),
         amount: MinorUnits(0),
@@ -163,8 +164,9 @@ fn name_deputy(
     signatures
         .check(deputy, &key)
         .map_err(|_| Invalid::Signature("a deputy"))?;
+    let time = state.time;
     if let Some(account) = state.groups.get_mut(&body.group) {
-        (account.deputy, account.deputies) = (body.node, body.number);
+        account.name_deputy(body.node, time);
     }
     Ok(())
 }
@@ -254,7 +256,8 @@ pub(crate) fn grant_account(grant: &SignedGrant) -> GrantAccount {
     }
 }
 
-/// Whether `grant` is for a charger of its group, and signed by the group's parent or deputy.
+/// Whether `grant` is for a charger of its group, and signed by the group's parent, its deputy, or
+/// one before that in its time.
 ///
 /// # Errors
 /// `Unknown` or `Signature`.
@@ -277,10 +280,10 @@ fn check(state: &State, grant: &SignedGrant, signatures: Signatures<'_>) -> Resu
     if !charger.is_some_and(|account| account.is_of(body.group)) {
         return Err(Invalid::Unknown("the grant's charger"));
     }
-    let parent = parent_key(state, body.group).ok_or(Invalid::Unknown("the grant's group"))?;
-    let keys = [Some(parent), deputy_key(state, body.group)];
-    let mut keys = keys.into_iter().flatten();
-    match keys.any(|key| signatures.check(grant, &key).is_ok()) {
+    if !state.groups.contains_key(&body.group) {
+        return Err(Invalid::Unknown("the grant's group"));
+    }
+    match grant_keys(state, body).any(|key| signatures.check(grant, &key).is_ok()) {
         true => Ok(()),
         false => Err(Invalid::Signature("a grant")),
     }

@@ -15,7 +15,7 @@ use protocol::{
 
 use super::limits::GRANT_BEFORE_S;
 use super::{Effect, Event, MeasuredCharge, Node, Pending, disk};
-use crate::apply::{deputy_key, parent_key};
+use crate::apply::grant_keys;
 
 /// How old a grant may be before its group is asked again while somebody can be asked: as long may
 /// a charger that is blocked by now go on charging at gateways that know it.
@@ -404,7 +404,7 @@ impl Node {
     }
 
     /// Whether `grant` is for this charger and signed by whoever speaks for its group, as far as
-    /// the chain tells who that is. One of an earlier group was looked at when it came.
+    /// the chain tells who that is. One that is kept was looked at when it came.
     pub(super) fn is_grant_for(&self, known: &KnownCharger, grant: &SignedGrant) -> bool {
         let group = grant.body.group;
         let Some(chain_id) = self.chain_id() else {
@@ -417,20 +417,21 @@ impl Node {
             return false;
         }
         let told = [Some(known.parent_key), known.deputy_key];
-        let keys = match self.state() {
-            // A group younger than the state has the parent that the provider named.
-            Some(state) => {
-                let keys =
-                    parent_key(state, group).map(|key| [Some(key), deputy_key(state, group)]);
-                keys.unwrap_or(told)
+        let keys: Vec<PublicKey> = match self.state() {
+            Some(state) if state.groups.contains_key(&group) => {
+                grant_keys(state, &grant.body).collect()
             }
-            None if group != known.group => return known.grants.contains(grant),
+            // A group younger than the state has the parent that the provider named.
+            Some(_) => told.into_iter().flatten().collect(),
+            // Perhaps of a deputy, or of a group, that was before.
+            None if known.grants.contains(grant) => return true,
+            None if group != known.group => return false,
             // Without the state the provider's word has to do. A false one costs this node's
             // charge its place in the chain: every full node looks for itself.
-            None => told,
+            None => told.into_iter().flatten().collect(),
         };
         let is_signed = |key: &PublicKey| grant.verify(key, &chain_id).is_ok();
-        grant.body.charger == known.charger && keys.iter().flatten().any(is_signed)
+        grant.body.charger == known.charger && keys.iter().any(is_signed)
     }
 
     /// A charge that began before its group granted anything is for the operator to judge.

@@ -38,22 +38,14 @@ impl Provider {
         self.registration(home, &charger)
     }
 
-    /// A parent names its deputy. Not while a charge waits that rests on a grant of the one before
-    /// and would come after this word: the parent asks again.
+    /// A parent names its deputy. Charges under grants of the one before may still come.
     pub(super) fn name_deputy(&mut self, node: NodeId, asked: NameDeputy) -> Option<Response> {
-        let body = &asked.deputy.body;
-        let group = body.group;
+        let group = asked.deputy.body.group;
         let account = self.preview.groups.get(&group);
         if account.is_none_or(|account| account.parent != node) {
             return None;
         }
-        let waits = self.rounds.paid_by(group).any(|received| {
-            let grant = received.grant.body.id();
-            !self.state.grants.contains_key(&grant)
-        });
-        if !waits && !self.is_promised(|profile| profile.body.payer == group) {
-            self.record(Record::Deputy(asked.deputy));
-        }
+        self.record(Record::Deputy(asked.deputy));
         let number = self.preview.groups.get(&group)?.deputies;
         Some(Response::NameDeputy(NameDeputyAck { number }))
     }

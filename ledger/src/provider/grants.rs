@@ -86,6 +86,7 @@ mod tests {
             parent: NodeId(1),
             deputy: None,
             deputies: 0,
+            former_deputies: Vec::new(),
             last_group_block: Hash::ZERO,
             energy: EnergyWh(0),
             amount: MinorUnits(0),

@@ -23,6 +23,7 @@ struct Group {
     last_ballot: UnixSeconds,
     // Who else signs grants, and how many words there were about that.
     deputy: (Option<NodeId>, u32),
+    former: Vec<(NodeId, UnixSeconds)>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,10 +117,15 @@ impl Books {
         Some(self.nodes.get(&parent)?.key)
     }
 
-    fn speaks_for(&self, group: GroupId) -> Vec<PublicKey> {
-        let deputy = self.groups.get(&group).and_then(|account| account.deputy.0);
-        let deputy = deputy.and_then(|deputy| self.key_of(deputy));
-        self.parent_key(group).into_iter().chain(deputy).collect()
+    /// The keys that a grant of `group` with this expiry may bear.
+    fn may_grant(&self, group: GroupId, expiry: UnixSeconds) -> Vec<PublicKey> {
+        let account = self.groups.get(&group);
+        let deputy = account.and_then(|account| account.deputy.0);
+        let former = account.into_iter().flat_map(|account| &account.former);
+        let former = former.filter(|(_, until)| expiry.0 <= until.0 + 60 * 24 * 3600);
+        let nodes = deputy.into_iter().chain(former.map(|(node, _)| *node));
+        let keys = nodes.filter_map(|node| self.key_of(node));
+        self.parent_key(group).into_iter().chain(keys).collect()
     }
 
     /// The books after `block`.
@@ -206,6 +212,7 @@ impl Books {
                     voted: 0,
                     last_ballot: self.time(),
                     deputy: (None, 0),
+                    former: Vec::new(),
                 };
                 let before = self.groups.insert(*group, account);
                 ensure(before.is_none(), "a group joins once")
@@ -226,9 +233,9 @@ impl Books {
                 let member = self.chargers.get(&body.charger);
                 let is_member = member.is_some_and(|groups| groups.contains(&body.group));
                 ensure(is_member, "a grant is for a charger of its group")?;
-                let mut keys = self.speaks_for(body.group).into_iter();
+                let mut keys = self.may_grant(body.group, body.expiry).into_iter();
                 let is_signed = keys.any(|key| grant.verify(&key, &self.chain_id).is_ok());
-                ensure(is_signed, "a grant is its parent's or deputy's")?;
+                ensure(is_signed, "a grant is its parent's or a deputy's")?;
                 self.grants.insert(body.id(), body.clone());
                 Ok(())
             }
@@ -254,8 +261,11 @@ impl Books {
         ensure(is_signed, "a deputy is its parent's choice")?;
         let is_there = body.node.is_none_or(|node| self.nodes.contains_key(&node));
         ensure(is_there, "a deputy is a node")?;
+        let time = self.time();
         let account = self.groups.get_mut(&body.group);
         let account = account.ok_or("the group exists")?;
+        let before = account.deputy.0.filter(|_| account.deputy.0 != body.node);
+        account.former.extend(before.map(|node| (node, time)));
         ensure(body.number == account.deputy.1 + 1, "deputies are numbered")?;
         account.deputy = (body.node, body.number);
         Ok(())

@@ -347,15 +347,17 @@ impl Chain {
         late.profile = Signed::new(late.profile.body, &node(1), &self.genesis.chain_id());
         self.previous = late.profile.hash();
         let former = self.charge(GUEST, 2, 300);
-        let mut records = grants(&[GUEST]);
+        let mut records = vec![Record::Deputy(deputy(2, None, 1))];
+        records.extend(grants(&[GUEST]));
         records.push(Record::Grant(by_deputy));
         let body = Body {
             records,
             ..self.sealed(129_603, vec![late, former], &[HOME.group])
         };
         self.seal(
-            "Two charges by the new meter: one under a grant that the deputy signed, and one that the \
-             charger which moved began in its former group, for that group to pay.",
+            "The deputy of group 1 is dismissed. Two charges by the new meter: one under a grant that \
+             the deputy signed before, and one that the charger which moved began in its former group, \
+             for that group to pay.",
             129_603,
             90 * DAY + 250,
             body,
