@@ -1,4 +1,4 @@
-//! Other people's stacks under Python: lines in, JSON lines out.
+//! Other people's stacks under Python and Node: lines in, JSON lines out.
 
 use std::process::{Command, Stdio};
 
@@ -8,6 +8,7 @@ use crate::place::Place;
 use crate::process::Process;
 
 const PYTHON: &str = "CHARGE_GATEWAY_PEER_PYTHON";
+const NODE_MODULES: &str = "CHARGE_GATEWAY_PEER_NODE_MODULES";
 
 /// A script of `tests/peers` that runs.
 #[derive(Debug)]
@@ -30,14 +31,35 @@ impl Peer {
         let Some(python) = std::env::var_os(PYTHON) else {
             panic!("{PYTHON} is not set; run cargo xtask test, which installs the Python peers");
         };
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let mut command = Command::new(python);
         command
-            .arg(folder.join(script))
+            .arg(path_of(script))
             .args(args)
-            .stdin(Stdio::piped())
             // The repository stays as it is.
             .env("PYTHONDONTWRITEBYTECODE", "1");
+        Self::run(place, script, command)
+    }
+
+    /// Starts a script of Node.
+    ///
+    /// # Panics
+    /// Where no folder with the peers' packages is named.
+    #[track_caller]
+    #[must_use]
+    pub fn start_node(place: &Place, script: &str) -> Self {
+        let Some(modules) = std::env::var_os(NODE_MODULES) else {
+            panic!(
+                "{NODE_MODULES} is not set; run cargo xtask test, which installs the Node peers"
+            );
+        };
+        let mut command = Command::new("node");
+        command.arg(path_of(script)).env("NODE_PATH", modules);
+        Self::run(place, script, command)
+    }
+
+    #[track_caller]
+    fn run(place: &Place, script: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::piped());
         let log = place.path(&format!("{script}.log"));
         Self {
             process: Process::start(script, &mut command, &log),
@@ -112,4 +134,10 @@ impl Peer {
     pub fn said(&self) -> &[Value] {
         &self.said
     }
+}
+
+fn path_of(script: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("peers")
+        .join(script)
 }

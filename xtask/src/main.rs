@@ -10,6 +10,7 @@ mod fuzz;
 mod licences;
 mod meter_faults;
 mod modbus_peers;
+mod node_peers;
 mod patches;
 mod peers;
 mod prove;

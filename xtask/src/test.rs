@@ -3,7 +3,7 @@
 use crate::command::run as run_command;
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{bench, licences, meter_faults, modbus_peers, patches, peers, simulate};
+use crate::{bench, licences, meter_faults, modbus_peers, node_peers, patches, peers, simulate};
 
 /// Runs all steps, the quick ones first, stops at the first that fails, and prints how long each
 /// took.
@@ -50,12 +50,14 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
         modbus_peers::check,
     )?;
     let python = steps.run("Python peers", || peers::python(workspace))?;
+    let node = steps.run("Node peers", || node_peers::modules(workspace))?;
     steps.run("integration and end-to-end tests", || {
         run_command(
             workspace
                 .cargo_all("test")
                 .args(["--test", "*"])
-                .env(peers::PYTHON_VARIABLE, &python),
+                .env(peers::PYTHON_VARIABLE, &python)
+                .env(node_peers::MODULES_VARIABLE, &node),
         )
     })
 }

@@ -12,6 +12,7 @@ mod link_identity;
 mod message;
 mod modbus;
 mod node_address;
+mod ocmf;
 mod receipt_file;
 mod register_map;
 mod registers;
@@ -95,6 +96,9 @@ table! {
     "provider_config" * 4_000: config::check_provider, provider_corpus;
     "register_map" * 4_000: register_map::check, corpus;
     "registers" * 4_000: registers::check, corpus;
+    "ocmf" * 1_000: ocmf::check, corpus;
+    "ocmf_value" * 4_000: ocmf::check_value, value_corpus;
+    "ocmf_key" * 1_000: ocmf::check_key, key_corpus;
     "sunspec" * 4_000: sunspec::check, corpus;
     "modbus" * 2_000: modbus::check, corpus;
     "rtu_frame" * 20_000: rtu_frame::check, corpus;
