@@ -44,11 +44,11 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("faults at meters, few", || meter_faults::short(workspace))?;
     steps.run("simulated runs", || simulate::short(workspace))?;
     steps.run("patches", || patches::all_apply(workspace))?;
-    steps.run("benchmarks, tiny", || bench::short(workspace))?;
     steps.run(
         "programs that meters are tried against",
         modbus_peers::check,
     )?;
+    steps.run("benchmarks, tiny", || bench::short(workspace))?;
     let python = steps.run("Python peers", || peers::python(workspace))?;
     let node = steps.run("Node peers", || node_peers::modules(workspace))?;
     steps.run("integration and end-to-end tests", || {
