@@ -6,12 +6,13 @@ use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meter_drivers::{Bus, Endpoint, MeterError, Reading};
+use meter_drivers::{Bus, MeterError, Reading};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::config::{Config, MeterConfig, MeterLine};
+use crate::config::{Config, MeterConfig};
+use crate::lines::Lines;
 
 /// How long a charge waits for its meter when it begins or ends.
 const READ_NOW_TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,21 +54,11 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Starts a task for each meter, and one for each line.
-    pub(crate) fn start(config: &Config, clock: &Clock) -> Self {
-        let buses: BTreeMap<&str, Bus> = config
-            .buses
-            .iter()
-            .map(|(name, endpoint)| (name.as_str(), Bus::start(endpoint.clone())))
-            .collect();
+    /// Starts a task for each meter.
+    pub(crate) fn start(config: &Config, clock: &Clock, lines: &mut Lines) -> Self {
         let mut meters = BTreeMap::new();
         for (name, config) in &config.meters {
-            let bus = match &config.line {
-                MeterLine::Own(address) => Bus::start(Endpoint::Tcp {
-                    address: address.clone(),
-                }),
-                MeterLine::Bus(bus) => buses[bus.as_str()].clone(),
-            };
+            let bus = lines.of_meter(&config.line);
             let (requests, inbox) = mpsc::channel(REQUESTS);
             let (publish, state) = watch::channel(MeterState::default());
             tokio::spawn(run(
