@@ -301,6 +301,12 @@ impl ModbusCharger {
         {
             tracing::error!(charge_point = self.id, why, "stopping with power on");
         }
+        let record = self.charges.at_outlet(&self.config.outlet);
+        if let Some(record) = record.filter(|_| self.power.is_some())
+            && let Err(error) = self.charges.observe_now(&record).await
+        {
+            tracing::error!(charge_point = self.id, %error, "the last reading is not kept");
+        }
     }
 
     /// What is known of its power, where something switches or limits it.
