@@ -135,7 +135,7 @@ fn what_flows_through_the_relay_is_what_is_billed() {
         "wanted": true, "on": true, "currentLimitMa": 10_000, "fault": null, "lost": null
     });
     assert_eq!(power, expected);
-    // Longer than the dead-man time: it is confirmed, and the limit written again.
+    // Longer than the dead-man time: the limit asked for outlives each confirmation.
     site.until_counted(5_000);
     assert_eq!(site.shown()["limit"], 100);
     let billed = site.end();
