@@ -72,6 +72,18 @@ fn told(cause: &Cause, kind: Kind) -> (String, Vec<&'static str>) {
             ],
         ),
         Cause::Noise => noise(kind),
+        Cause::Missing(units) => (
+            format!(
+                "Units {} say nothing, while others on the line answer.",
+                list(units)
+            ),
+            vec![
+                "Look at these meters: is the display on, and is the unit id in the menu this one?",
+                "Compare baud rate and parity in their menus with those of the meters that answer.",
+                "Swap A and B at these meters alone; press on the screws of the clamps.",
+                "Perhaps the line ends before them: measure from the last meter that answers.",
+            ],
+        ),
         Cause::SometimesSilent(unit) => (
             format!("Unit {unit} answers, but not every time."),
             vec![

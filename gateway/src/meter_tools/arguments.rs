@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use meter_drivers::Parity;
 
 use super::addresses::Addresses;
@@ -54,7 +54,7 @@ pub(crate) struct Explain {
 
 /// One line; exactly one of the ways to it.
 #[derive(Args)]
-#[group(required = true, multiple = false, id = "line", args = ["tcp", "serial", "rtu_over_tcp"])]
+#[command(group(ArgGroup::new("line").required(true).multiple(false).args(["tcp", "serial", "rtu_over_tcp"])))]
 pub(crate) struct LineArguments {
     /// Modbus TCP: a meter, or a gateway with meters behind it; port 502 if none is named
     #[arg(long, value_name = "HOST[:PORT]")]
@@ -131,7 +131,7 @@ pub(crate) struct Read {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = false, id = "place", args = ["tcp", "serial", "rtu_over_tcp"])]
+#[command(group(ArgGroup::new("place").required(true).multiple(false).args(["tcp", "serial", "rtu_over_tcp"])))]
 pub(crate) struct Scan {
     /// A host, or a network such as 192.0.2.0/24 (at most 1024 addresses); port 502 if none is named
     #[arg(long, value_name = "HOST|NETWORK[:PORT]")]
@@ -165,9 +165,9 @@ pub(crate) struct Scan {
 pub(crate) struct Diagnose {
     #[command(flatten)]
     pub(crate) line: LineArguments,
-    /// Unit ids that should be there
-    #[arg(long, default_value = "1-32")]
-    pub(crate) units: Units,
+    /// Unit ids that should be there; left out, those of 1 to 32 that are
+    #[arg(long)]
+    pub(crate) units: Option<Units>,
     /// How often each unit that is there is asked
     #[arg(long, default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) rounds: u32,
@@ -197,8 +197,8 @@ pub(crate) struct Record {
 }
 
 #[derive(Args)]
-#[group(required = true, multiple = true, id = "what", args = ["unit", "recording"])]
-#[group(required = true, multiple = false, id = "where", args = ["tcp", "serial", "rtu_over_tcp"])]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["unit", "recording"])))]
+#[command(group(ArgGroup::new("where").required(true).multiple(false).args(["tcp", "serial", "rtu_over_tcp"])))]
 pub(crate) struct Simulate {
     /// Listen for Modbus TCP; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]

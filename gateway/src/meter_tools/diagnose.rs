@@ -15,6 +15,7 @@ use super::say;
 use super::scan::{PRESENCE, Progress};
 use super::settings::{LineSettings, factory_units, to_try};
 use super::table::Table;
+use super::units::Units;
 use super::verdict::{Cause, Counts, Kind, OF_A_GATEWAY, Observed, causes};
 
 /// Silence that must follow an answer: in it a second unit of the same id is heard.
@@ -90,11 +91,16 @@ impl Doctor<'_> {
         Instant::now() >= self.ends
     }
 
+    fn units(&self) -> Units {
+        let units = self.arguments.units.clone();
+        units.unwrap_or_else(Units::first_32)
+    }
+
     async fn observe(&mut self, mut line: Line, maps: &RegisterMaps) -> anyhow::Result<Observed> {
         let mut looked = Counts::default();
         let mut there = Vec::new();
-        let ids = self.arguments.units.ids();
-        for &unit in ids {
+        let units = self.units();
+        for &unit in units.ids() {
             if self.is_over() {
                 break;
             }
@@ -114,6 +120,8 @@ impl Doctor<'_> {
             };
             there.extend(is_there.then_some(unit));
         }
+        let absent = |unit: &u8| self.arguments.units.is_some() && !there.contains(unit);
+        let missing = units.ids().iter().copied().filter(absent).collect();
         let units = self.rounds(&mut line, &there).await;
         let kind = match line.endpoint() {
             Endpoint::Serial(_) => Kind::Serial,
@@ -133,6 +141,7 @@ impl Doctor<'_> {
         Ok(Observed {
             kind,
             looked,
+            missing,
             units,
             elsewhere,
         })
@@ -171,7 +180,8 @@ impl Doctor<'_> {
     ) -> Option<(String, Vec<u8>)> {
         let own = settings_of(endpoint);
         let mut ids = factory_units(maps);
-        let wanted = self.arguments.units.ids().iter().take(MOST_ELSEWHERE);
+        let units = self.units();
+        let wanted = units.ids().iter().take(MOST_ELSEWHERE);
         ids.extend(
             wanted
                 .filter(|unit| !ids.contains(unit))

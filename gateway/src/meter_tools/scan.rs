@@ -237,7 +237,7 @@ impl Scanner<'_> {
                 }
                 let shown = settings.to_string();
                 let mut found = self.units(&mut line, some, &shown).await;
-                if found.is_empty() || self.is_over() && found.is_empty() {
+                if found.is_empty() {
                     continue;
                 }
                 if std::ptr::eq(some, &likely) {

@@ -1,7 +1,7 @@
 //! `meters simulate`: answers as meters would, from a map or from a recording.
 //!
 //! It is for a bench: a gateway's configuration is tried before its meters are there, and what a meter
-//! in the field sent is read again. It says at once, and as long as it runs, that it is no meter.
+//! in the field sent is read again. It says in its first line that no meter is here.
 
 use std::collections::BTreeMap;
 use std::path::Path;

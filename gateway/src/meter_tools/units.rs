@@ -19,6 +19,11 @@ impl Units {
         Self((FIRST..=LAST).collect())
     }
 
+    /// Those that most lines have enough with.
+    pub(crate) fn first_32() -> Self {
+        Self((FIRST..=32).collect())
+    }
+
     /// One.
     pub(crate) fn one(unit: u8) -> Self {
         Self(vec![unit])

@@ -49,6 +49,8 @@ pub(crate) struct Observed {
     pub(crate) kind: Kind,
     /// Units that were asked once to see whether they are there.
     pub(crate) looked: Counts,
+    /// Units that should be there and said nothing.
+    pub(crate) missing: Vec<u8>,
     /// Units that said something, asked again and again.
     pub(crate) units: BTreeMap<u8, Counts>,
     /// Other settings of the line at which these units answer.
@@ -78,6 +80,8 @@ pub(crate) enum Cause {
     SecondMaster,
     /// Spoilt answers of several units.
     Noise,
+    /// These units should be there and say nothing, while others answer.
+    Missing(Vec<u8>),
     /// This unit leaves requests unanswered.
     SometimesSilent(u8),
     /// This unit answers something else than it was asked.
@@ -168,6 +172,9 @@ pub(crate) fn causes(observed: &Observed) -> Vec<Cause> {
             .filter(|(_, counts)| counts.unfitting > 0)
             .map(|(unit, _)| Cause::Unfitting(unit)),
     );
+    if !observed.missing.is_empty() {
+        causes.push(Cause::Missing(observed.missing.clone()));
+    }
     if causes.is_empty() {
         causes.push(Cause::AllWell);
     }
@@ -240,6 +247,7 @@ mod tests {
         let observed = Observed {
             kind: Kind::Serial,
             looked,
+            missing: Vec::new(),
             units: units.iter().copied().collect(),
             elsewhere: None,
         };
@@ -270,6 +278,7 @@ mod tests {
         let observed = Observed {
             kind: Kind::Serial,
             looked: counts(32, |c| c.garbled = 32),
+            missing: Vec::new(),
             units: BTreeMap::new(),
             elsewhere: Some(("19200 8E1".to_owned(), vec![3])),
         };
@@ -314,6 +323,18 @@ mod tests {
         check(clean(), &[(1, foreign)], &[Cause::SecondMaster]);
         let unasked = counts(20, |c| c.unasked = 8);
         check(clean(), &[(1, unasked)], &[Cause::SecondMaster]);
+    }
+
+    #[test]
+    fn a_unit_that_should_be_there_is_missed() {
+        let observed = Observed {
+            kind: Kind::Tcp,
+            looked: counts(2, |c| c.silent = 1),
+            missing: vec![2],
+            units: BTreeMap::from([(1, clean())]),
+            elsewhere: None,
+        };
+        assert_eq!(causes(&observed), [Cause::Missing(vec![2])]);
     }
 
     #[test]
