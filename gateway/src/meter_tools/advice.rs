@@ -23,6 +23,16 @@ fn told(cause: &Cause, kind: Kind) -> (String, Vec<&'static str>) {
                 "If it has four wires, use its two-wire mode, or bridge as its manual says.",
             ],
         ),
+        Cause::OtherUnits(units) => (
+            format!(
+                "The units asked say nothing, but units {} answer.",
+                list(units)
+            ),
+            vec![
+                "Write these unit ids into the configuration, or set the meters' ids in their menus.",
+                "Let all of them be found: charge-gateway meters scan.",
+            ],
+        ),
         Cause::OtherSettings(settings, units) => (
             format!(
                 "Units {} answer at {settings}, not at the settings asked with.",

@@ -129,6 +129,7 @@ impl Doctor<'_> {
             _ => Kind::Tcp,
         };
         let is_clean = looked.clean() > 0 || units.values().any(|counts| counts.clean() > 0);
+        let settings = settings_of(line.endpoint()).map(|settings| settings.to_string());
         let elsewhere = match line.endpoint().clone() {
             Endpoint::Serial(settings) if !is_clean => {
                 drop(line);
@@ -143,6 +144,7 @@ impl Doctor<'_> {
             looked,
             missing,
             units,
+            settings,
             elsewhere,
         })
     }
@@ -171,14 +173,13 @@ impl Doctor<'_> {
         counted
     }
 
-    /// Other settings of a serial port at which units answer.
+    /// Settings of a serial port at which units answer.
     async fn elsewhere(
         &mut self,
         path: &std::path::Path,
         endpoint: &Endpoint,
         maps: &RegisterMaps,
     ) -> Option<(String, Vec<u8>)> {
-        let own = settings_of(endpoint);
         let mut ids = factory_units(maps);
         let units = self.units();
         let wanted = units.ids().iter().take(MOST_ELSEWHERE);
@@ -188,9 +189,15 @@ impl Doctor<'_> {
                 .copied()
                 .collect::<Vec<_>>(),
         );
-        for settings in to_try(maps, &[], &[]) {
+        // Those asked with come first: what answers there may only have another unit id.
+        let own = settings_of(endpoint);
+        let others = to_try(maps, &[], &[]);
+        for settings in own
+            .into_iter()
+            .chain(others.into_iter().filter(|&s| Some(s) != own))
+        {
             let mut line = Line::new(serial(path, settings), self.arguments.timeout_ms);
-            if Some(settings) == own || line.open().await.is_err() {
+            if line.open().await.is_err() {
                 continue;
             }
             let mut found = Vec::new();

@@ -53,7 +53,9 @@ pub(crate) struct Observed {
     pub(crate) missing: Vec<u8>,
     /// Units that said something, asked again and again.
     pub(crate) units: BTreeMap<u8, Counts>,
-    /// Other settings of the line at which these units answer.
+    /// How the line is set, where it can be.
+    pub(crate) settings: Option<String>,
+    /// Settings of the line at which these units answer, where none that was asked does.
     pub(crate) elsewhere: Option<(String, Vec<u8>)>,
 }
 
@@ -64,6 +66,8 @@ pub(crate) enum Cause {
     AllWell,
     /// The adapter hands back what it sends.
     OwnRequests,
+    /// These units answer, none of those that were asked.
+    OtherUnits(Vec<u8>),
     /// Units answer, but at these other settings.
     OtherSettings(String, Vec<u8>),
     /// Bytes come, but never a frame.
@@ -183,6 +187,9 @@ pub(crate) fn causes(observed: &Observed) -> Vec<Cause> {
 
 fn nobody_answers(observed: &Observed, all: &Counts) -> Cause {
     if let Some((settings, units)) = &observed.elsewhere {
+        if observed.settings.as_ref() == Some(settings) {
+            return Cause::OtherUnits(units.clone());
+        }
         return Cause::OtherSettings(settings.clone(), units.clone());
     }
     match all {
@@ -249,6 +256,7 @@ mod tests {
             looked,
             missing: Vec::new(),
             units: units.iter().copied().collect(),
+            settings: None,
             elsewhere: None,
         };
         assert_eq!(causes(&observed), expected);
@@ -280,10 +288,16 @@ mod tests {
             looked: counts(32, |c| c.garbled = 32),
             missing: Vec::new(),
             units: BTreeMap::new(),
+            settings: Some("9600 8N1".to_owned()),
             elsewhere: Some(("19200 8E1".to_owned(), vec![3])),
         };
         let other = Cause::OtherSettings("19200 8E1".to_owned(), vec![3]);
         assert_eq!(causes(&observed), [other]);
+        let observed = Observed {
+            settings: Some("19200 8E1".to_owned()),
+            ..observed
+        };
+        assert_eq!(causes(&observed), [Cause::OtherUnits(vec![3])]);
     }
 
     #[test]
@@ -332,6 +346,7 @@ mod tests {
             looked: counts(2, |c| c.silent = 1),
             missing: vec![2],
             units: BTreeMap::from([(1, clean())]),
+            settings: None,
             elsewhere: None,
         };
         assert_eq!(causes(&observed), [Cause::Missing(vec![2])]);

@@ -129,8 +129,10 @@ impl Wire {
     pub(crate) fn with(&self, place: &Place, units: &[(u8, &str)], spoilt: &[&str]) -> Peer {
         let units = named(units);
         let units = units.iter().map(String::as_str);
-        let mut args = vec!["rtu", "--device", &self.theirs];
-        args.extend(units.chain(spoilt.iter().copied()));
+        // argparse wants what is many before what is named.
+        let mut args = vec!["rtu"];
+        args.extend(units.chain(["--device", &self.theirs]));
+        args.extend(spoilt);
         let mut peer = Peer::start(place, LINE, &args);
         peer.next_with("/device");
         peer
