@@ -158,7 +158,7 @@ fn meter(bus: &str, unit: &FoundUnit) -> String {
         format!("unit_id = {}", unit.unit_id),
     ];
     let first = told.candidates.first();
-    if let Some(why) = doubt(told, first) {
+    if let Some(why) = doubt(unit, first) {
         lines = lines.into_iter().map(|line| format!("# {line}")).collect();
         lines.insert(0, format!("# {why}"));
     }
@@ -166,10 +166,14 @@ fn meter(bus: &str, unit: &FoundUnit) -> String {
 }
 
 /// Why a meter is not to be billed by what the scan found, as it is.
-fn doubt(told: &Told, first: Option<&Candidate>) -> Option<String> {
+fn doubt(unit: &FoundUnit, first: Option<&Candidate>) -> Option<String> {
     use super::identify::Certainty;
     let id = |candidate: &Candidate| candidate.map.id().to_owned();
+    let told = &unit.told;
     match first {
+        _ if !unit.is_clean => {
+            Some("Its answers are spoilt: charge-gateway meters diagnose says why.".to_owned())
+        }
         None if told.sunspec.is_some() => None,
         None => {
             Some("Nothing tells its model: see docs/meter-models.md to write its map.".to_owned())
