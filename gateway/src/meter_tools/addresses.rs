@@ -54,9 +54,8 @@ impl FromStr for Addresses {
             None => (rest, PORT),
         };
         let network: Ipv4Addr = network.parse().map_err(|_| accepted())?;
-        let prefix = match prefix.parse() {
-            Ok(prefix @ LEAST_PREFIX..=32) => prefix,
-            _ => return Err(accepted()),
+        let Ok(prefix @ LEAST_PREFIX..=32) = prefix.parse() else {
+            return Err(accepted());
         };
         Ok(Self::Network(hosts(network, prefix, port)))
     }
