@@ -160,8 +160,10 @@ mod tests {
     fn check(registers: Registers<'_>, expected: &[(&str, Certainty)]) -> Vec<Candidate> {
         let words = |block: Block| {
             let of = |&(space, start, words): &(RegisterSpace, u16, &[u16])| {
-                (space == block.space && start == block.start && words.len() == block.count.into())
-                    .then(|| words.to_vec())
+                (space == block.space
+                    && start == block.start
+                    && words.len() == usize::from(block.count))
+                .then(|| words.to_vec())
             };
             registers.iter().find_map(of)
         };
@@ -219,12 +221,8 @@ mod tests {
         let volts = 230.0_f32.to_bits();
         let hertz = 50.0_f32.to_bits();
         let split = |bits: u32| {
-            [bits.to_be_bytes(); 1].map(|b| {
-                [
-                    u16::from_be_bytes([b[0], b[1]]),
-                    u16::from_be_bytes([b[2], b[3]]),
-                ]
-            })[0]
+            let [a, b, c, d] = bits.to_be_bytes();
+            [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
         };
         let (volts, hertz, kwh) = (split(volts), split(hertz), split(1.5_f32.to_bits()));
         let registers: Registers<'_> = &[
