@@ -18,6 +18,7 @@ mod identity;
 mod journal;
 mod lines;
 mod local_api;
+mod meter_tools;
 mod meters;
 mod modbus_charger;
 mod neighbours;
@@ -69,6 +70,9 @@ enum Command {
     /// Look at evidence files
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Find, read, explain, record and simulate meters, and say what is wrong with a line
+    #[command(subcommand)]
+    Meters(meter_tools::MetersCommand),
 }
 
 #[derive(Subcommand)]
@@ -123,7 +127,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, watch: Arc<dyn Watch>) -> 
         }
     };
     match carry_out(arguments.command, watch) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("charge-gateway: {error:#}");
             ExitCode::FAILURE
@@ -131,11 +135,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>, watch: Arc<dyn Watch>) -> 
     }
 }
 
-fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<()> {
+fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { config } => {
             log();
-            run::run(Config::load(&config)?, watch)
+            run::run(Config::load(&config)?, watch)?;
         }
         Command::Config(ConfigCommand::Check { file }) => {
             let config = Config::load(&file)?;
@@ -147,19 +151,18 @@ fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<()> {
                 config.charge_points.len(),
                 config.modbus_chargers.len()
             );
-            Ok(())
         }
         Command::Receipt(ReceiptCommand::Verify { file, provider_key }) => {
             let told = receipts::verify(&file, provider_key.as_ref());
             print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
-            Ok(())
         }
         Command::Evidence(EvidenceCommand::Verify { file, provider_key }) => {
             let told = evidence::verify(&file, provider_key.as_ref());
             print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
-            Ok(())
         }
+        Command::Meters(command) => return meter_tools::run(command),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn log() {

@@ -47,6 +47,7 @@ pub mod block;
 pub mod bus;
 pub mod decode;
 pub mod error;
+pub mod listen;
 pub mod map;
 pub mod meter;
 pub mod reading;

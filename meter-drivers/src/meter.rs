@@ -22,6 +22,7 @@ use crate::bus::{Answered, Ask, Bus, Epoch, Fault};
 use crate::error::{Finding, MeterError};
 use crate::map::{Measurand, Quantity, RegisterMap};
 use crate::reading::{Clock, Identity, MeterSerial, Reading};
+use crate::recording::Recorded;
 use crate::transport::command::Command;
 
 /// Which meter on its bus, and how long to wait for it.
@@ -141,6 +142,28 @@ impl Meter {
         };
         let result = self.read_over(epoch, clock).await;
         self.settle(epoch, result)
+    }
+
+    /// The registers of `block` as they are, stamped with the time at which they arrived.
+    ///
+    /// For looking at a meter. Nothing of it was checked against the model, so nothing of it may be
+    /// billed; whoever wants to be sure of the model calls [`Self::identify`] before.
+    ///
+    /// # Errors
+    /// See [`MeterError`]; `WrongRegisterMap` where the meter has no such registers.
+    pub async fn registers<C: Clock>(
+        &mut self,
+        block: Block,
+        clock: &C,
+    ) -> Result<Recorded, MeterError> {
+        let answered = self.ask(block, &mut None).await?;
+        Ok(Recorded {
+            at: time_of(answered.arrived, clock),
+            unit_id: self.config.unit_id,
+            space: block.space,
+            start: block.start,
+            words: answered.words,
+        })
     }
 
     /// Reads a meter whose map has nothing to identify it by.

@@ -34,6 +34,8 @@ pub struct Probe {
     pub meaning: String,
     /// How to make it so.
     pub remedy: String,
+    /// Whether it holds for this model and no other, so that it tells which one is wired.
+    pub names_model: bool,
 }
 
 /// What a probe accepts.
@@ -175,6 +177,7 @@ mod tests {
             accept,
             meaning: String::new(),
             remedy: String::new(),
+            names_model: false,
         };
         let code = probe(number(ValueType::U16), Accept::Numbers(vec![70, 71]));
         assert!(code.holds(&[70]) && code.holds(&[71]) && !code.holds(&[72]));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::SimulatedUnit;
 use super::encode::{self, Fraction};
 use crate::block::{Block, are_readable};
-use crate::map::{Accept, Place, Probe, Quantity, Register, RegisterMap, RegisterSpace};
+use crate::map::{Accept, Measurand, Place, Probe, Quantity, Register, RegisterMap, RegisterSpace};
 use crate::recording::Recording;
 
 /// Illegal data address.
@@ -17,6 +17,11 @@ use crate::recording::Recording;
 /// # Source
 /// MODBUS Application Protocol V1.1b3, section 7.
 const NO_SUCH_ADDRESS: u8 = 2;
+
+/// The grid that a map's meter is on: V between phase and neutral, Hz.
+const VOLTAGE: u128 = 230;
+const FREQUENCY: u128 = 50;
+const PHASES: u128 = 3;
 
 /// A unit's registers, each with the moments at which it changes.
 #[derive(Clone, Debug)]
@@ -38,8 +43,32 @@ pub struct MapValues {
     pub serial: u32,
 }
 
+impl MapValues {
+    /// What is shown of `measurand`, in whole units of it.
+    fn of(&self, measurand: Measurand) -> u128 {
+        let power = u128::from(self.power.0);
+        match measurand {
+            Measurand::EnergyImport => self.energy.0.into(),
+            Measurand::Power => power,
+            Measurand::PowerL1 | Measurand::PowerL2 | Measurand::PowerL3 => power / PHASES,
+            Measurand::Voltage
+            | Measurand::VoltageL1
+            | Measurand::VoltageL2
+            | Measurand::VoltageL3 => VOLTAGE,
+            Measurand::Current => power / VOLTAGE,
+            Measurand::CurrentL1 | Measurand::CurrentL2 | Measurand::CurrentL3 => {
+                power / PHASES / VOLTAGE
+            }
+            Measurand::Frequency => FREQUENCY,
+            Measurand::PowerFactor => 1,
+            Measurand::EnergyExport | Measurand::PowerExport => 0,
+        }
+    }
+}
+
 impl RegisterImage {
-    /// A meter of `map` that shows `values` and is set as the map expects.
+    /// A meter of `map` that shows `values` and is set as the map expects: on a grid of 230 V and
+    /// 50 Hz, its load spread evenly over three phases, nothing fed back.
     ///
     /// What a register is too coarse for is rounded down; what is too much for it is its greatest.
     /// The first of several counters that the map adds up has all. A serial number is written in
@@ -63,11 +92,8 @@ impl RegisterImage {
             }
             Some(Place::Text(block)) => image.set_text(block, &values.serial.to_string()),
         }
-        if let Some(energy) = map.energy_import() {
-            image.set_quantity(energy, values.energy.0.into());
-        }
-        if let Some(power) = map.power() {
-            image.set_quantity(power, values.power.0.into());
+        for quantity in map.quantities() {
+            image.set_quantity(quantity, values.of(quantity.measurand));
         }
         image
     }
@@ -186,7 +212,7 @@ impl SimulatedUnit for RegisterImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::{Measurand, RegisterMaps};
+    use crate::map::RegisterMaps;
 
     const VALUES: MapValues = MapValues {
         energy: EnergyWh(1_234_567),

@@ -394,6 +394,7 @@ fn probe(address: u16, value_type: ValueType, expect: u64, meaning: &str) -> Pro
         accept: Accept::Numbers(vec![expect]),
         meaning: meaning.to_owned(),
         remedy: "discover the device anew: its models have moved".to_owned(),
+        names_model: false,
     }
 }
 

@@ -124,6 +124,7 @@ impl RawModel {
             accept,
             meaning: format!("the model code {}", shown.join(" or ")),
             remedy: "configure the model that is wired here".to_owned(),
+            names_model: true,
         })
     }
 }
@@ -174,6 +175,7 @@ impl RawProbe {
             accept: Accept::Numbers(vec![self.expect]),
             meaning: self.meaning,
             remedy: self.remedy,
+            names_model: false,
         })
     }
 }
