@@ -23,6 +23,7 @@ mod neighbours;
 mod receipts;
 mod run;
 mod shell;
+mod signed;
 mod southbound;
 mod uplink;
 
@@ -64,6 +65,9 @@ enum Command {
     /// Look at receipt files
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Look at signed meter data (OCMF)
+    #[command(subcommand)]
+    Ocmf(OcmfCommand),
     /// Look at evidence files
     #[command(subcommand)]
     Evidence(EvidenceCommand),
@@ -91,6 +95,18 @@ enum ReceiptCommand {
 }
 
 #[derive(Subcommand)]
+enum OcmfCommand {
+    /// Check signed meter data offline and say what it proves
+    Verify {
+        /// The XML file beside a receipt, or a file with one record
+        file: PathBuf,
+        /// The meter's public key as printed on it, in hex or base64
+        #[arg(long, value_parser = parse_meter_key)]
+        key: Option<signed::SignedMeterKey>,
+    },
+}
+
+#[derive(Subcommand)]
 enum EvidenceCommand {
     /// Check an evidence file offline and say what the provider did
     Verify {
@@ -106,6 +122,10 @@ fn parse_key(text: &str) -> Result<PublicKey, String> {
     let key = PublicKey::try_from(text.to_owned()).map_err(|error| error.to_string())?;
     key.check().map_err(|error| error.to_string())?;
     Ok(key)
+}
+
+fn parse_meter_key(text: &str) -> Result<signed::SignedMeterKey, String> {
+    signed::SignedMeterKey::parse(text).map_err(|error| error.to_string())
 }
 
 /// The program: reads `args`, runs, tells in one line what went wrong.
@@ -149,6 +169,11 @@ fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<()> {
         }
         Command::Receipt(ReceiptCommand::Verify { file, provider_key }) => {
             let told = receipts::verify(&file, provider_key.as_ref());
+            print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
+            Ok(())
+        }
+        Command::Ocmf(OcmfCommand::Verify { file, key }) => {
+            let told = signed::verify_file(&file, key.as_ref());
             print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
             Ok(())
         }

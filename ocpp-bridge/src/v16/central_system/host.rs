@@ -4,9 +4,7 @@ use std::future::Future;
 
 use protocol::{EnergyWh, IdTag, UnixMillis};
 
-use crate::session::{
-    Authorization, ConnectorStatus, Observation, SignedMeterValue, StopReason,
-};
+use crate::session::{Authorization, ConnectorStatus, Observation, SignedMeterValue, StopReason};
 use crate::v16::Refusal;
 
 /// Decides for, and remembers, everything the charge points report.
