@@ -38,7 +38,9 @@ use ledger::store::Watch;
 use protocol::PublicKey;
 use tracing_subscriber::EnvFilter;
 
+pub use charges::ChargeDetail;
 pub use config::{Config, ConfigError};
+pub use signed::{Carried, SignedDetail, Standing};
 
 #[derive(Parser)]
 #[command(

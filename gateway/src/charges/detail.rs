@@ -16,27 +16,27 @@ const SLACK_WH: u64 = 100;
 
 /// What a profile's detail hash covers; node and provider keep it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct ChargeDetail {
+pub struct ChargeDetail {
     /// 2.
-    pub(crate) version: u8,
+    pub version: u8,
     /// Names the charge; makes two equal charges differ.
-    pub(crate) id: [u8; 16],
+    pub id: [u8; 16],
     /// Model of the meter; empty where the charger's own register is billed.
-    pub(crate) meter_model: String,
+    pub meter_model: String,
     /// Serial number of the meter, where it tells one.
-    pub(crate) meter_serial: String,
+    pub meter_serial: String,
     /// Step of the register, in thousandths of a Wh.
-    pub(crate) resolution_mwh: u64,
+    pub resolution_mwh: u64,
     /// Fewer than 100 steps of the register: the energy is coarse.
-    pub(crate) is_coarse: bool,
+    pub is_coarse: bool,
     /// The highest power was not measured, it is the average.
-    pub(crate) is_average_power: bool,
+    pub is_average_power: bool,
     /// Why the charge ended.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The register at each quarter of an hour.
-    pub(crate) quarters: Vec<(UnixMillis, EnergyWh)>,
+    pub quarters: Vec<(UnixMillis, EnergyWh)>,
     /// What the meter signed of it.
-    pub(crate) signed: SignedDetail,
+    pub signed: SignedDetail,
 }
 
 pub(super) fn measured(

@@ -33,7 +33,7 @@ use crate::config::Config;
 use crate::meters::Meters;
 use crate::signed::PAGES;
 pub(crate) use begin::Begin;
-pub(crate) use detail::ChargeDetail;
+pub use detail::ChargeDetail;
 pub(crate) use end::End;
 pub(crate) use record::{Record, Source};
 

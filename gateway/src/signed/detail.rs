@@ -5,18 +5,18 @@ use ocmf::{Record, SignedRecord};
 
 /// Signed data of a charge, as its detail holds it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct SignedDetail {
+pub struct SignedDetail {
     /// What the values prove.
-    pub(crate) standing: Standing,
+    pub standing: Standing,
     /// The transaction's id, by which the transparency software pairs records.
-    pub(crate) transaction: u32,
+    pub transaction: u32,
     /// What came, in the order of its pages.
-    pub(crate) values: Vec<Carried>,
+    pub values: Vec<Carried>,
 }
 
 /// What the signed values of a charge prove.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// Nothing came: this charge was not signed by its meter.
     Unsigned,
     /// The meter whose key was known beforehand signed this charge.
@@ -38,7 +38,7 @@ pub(crate) enum Standing {
 
 /// One signed value.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) enum Carried {
+pub enum Carried {
     /// A record.
     Record {
         /// Byte for byte as the meter wrote it.

@@ -282,3 +282,6 @@ fn agrees(charge: &Charge, billed: Billed) -> Result<(), String> {
         false => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

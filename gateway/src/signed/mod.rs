@@ -12,7 +12,7 @@ mod tell;
 
 use ledger::store::Table;
 
-pub(crate) use detail::{Carried, SignedDetail, Standing};
+pub use detail::{Carried, SignedDetail, Standing};
 pub(crate) use export::{export, kept_for_export};
 pub(crate) use judge::{Billed, Judged, judge};
 pub(crate) use key::SignedMeterKey;
