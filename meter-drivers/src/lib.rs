@@ -43,6 +43,7 @@ mod asked;
 pub mod block;
 pub mod bus;
 pub mod decode;
+pub mod em580;
 pub mod error;
 pub mod map;
 pub mod meter;
@@ -58,6 +59,7 @@ pub mod watch;
 pub use block::{Block, Request};
 pub use bus::Bus;
 pub use decode::{Exact, NoNumber, RawValue};
+pub use em580::{Em580Error, Em580Facts, Em580IdentificationType, Em580Session, Em580Step};
 pub use error::{Finding, MeterError};
 pub use map::{
     Connection, Energy, MapError, Measurand, Parity, Probe, Quantity, Register, RegisterMap,
