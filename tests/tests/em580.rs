@@ -30,7 +30,9 @@ impl Site {
         let arguments = [&secret, "--energy-wh", "4071600"];
         let (peer, port) = Peer::listening(&place, "modbus_em580.py", &arguments);
         let address = format!("127.0.0.1:{port}").parse().expect("an address");
-        let line = place.runtime().block_on(tcp::connect_slave(address, Slave(1)));
+        let line = place
+            .runtime()
+            .block_on(tcp::connect_slave(address, Slave(1)));
         Self {
             place,
             peer,
