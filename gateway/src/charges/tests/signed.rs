@@ -41,6 +41,7 @@ async fn what_was_signed_is_there_after_a_restart_and_once() {
     carry(&gateway, None, &texts[1..]).await;
     gateway.stop();
     let gateway = scene.start().await;
+    assert_eq!(kept(&gateway), [2]);
     carry(&gateway, Some(transaction), &texts).await;
     assert_eq!(kept(&gateway), [2]);
 }
