@@ -3,7 +3,7 @@
 //! The meter signs a session: it is told who charges and that it begins, later that it ends, and then
 //! has one record of both ends in its registers. [`Em580Session`] is the order in which that is asked;
 //! it reads and writes nothing itself. Whoever drives it carries out each [`Em580Step`] and tells it
-//! the answer. A record stays in the meter until it is confirmed, so [`Em580Step::Keep`] comes before
+//! the answer; [`Em580`] does so over a bus. A record stays in the meter until it is confirmed, so [`Em580Step::Keep`] comes before
 //! the confirmation: what was kept by then is not lost in a restart.
 //!
 //! ```
@@ -23,10 +23,14 @@
 //! `powermeterImpl.cpp`), which names the tables of the vendor's Modbus document. Numbers of several
 //! words have the lowest first, texts the first letter in the upper byte and a NUL behind the last.
 
+mod driver;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::UnixSeconds;
+
+pub use driver::{Em580, Em580Config, Em580Failure};
 
 const STATE: u16 = 0x7100;
 const SIZE: u16 = 0x7101;

@@ -7,6 +7,8 @@
 //! late answer, another unit's, a NaN) is a [`MeterError`] whose variant tells an unreachable device
 //! from a silent unit and from a wrong register map.
 //!
+//! An [`Actuator`] sets a relay or a current limit over the same bus, and believes what it reads back.
+//!
 //! What it leaves out: sessions, bills and clocks. Nothing here decides what a reading costs, and
 //! the time comes from the caller's [`Clock`].
 //!
@@ -39,6 +41,7 @@
 //! The feature `simulator` adds meters to read from where there are none.
 #![warn(missing_docs)]
 
+pub mod actuator;
 mod asked;
 pub mod block;
 pub mod bus;
@@ -56,10 +59,14 @@ pub mod sunspec;
 pub mod transport;
 pub mod watch;
 
+pub use actuator::{Actuator, ActuatorConfig, ActuatorError, Target};
 pub use block::{Block, Request};
 pub use bus::Bus;
 pub use decode::{Exact, NoNumber, RawValue};
-pub use em580::{Em580Error, Em580Facts, Em580IdentificationType, Em580Session, Em580Step};
+pub use em580::{
+    Em580, Em580Config, Em580Error, Em580Facts, Em580Failure, Em580IdentificationType,
+    Em580Session, Em580Step,
+};
 pub use error::{Finding, MeterError};
 pub use map::{
     Connection, Energy, MapError, Measurand, Parity, Probe, Quantity, Register, RegisterMap,

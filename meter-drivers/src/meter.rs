@@ -22,6 +22,7 @@ use crate::bus::{Answered, Ask, Bus, Epoch, Fault};
 use crate::error::{Finding, MeterError};
 use crate::map::{Measurand, Quantity, RegisterMap};
 use crate::reading::{Clock, Identity, MeterSerial, Reading};
+use crate::transport::command::Command;
 
 /// Which meter on its bus, and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub struct Meter {
     bus: Bus,
     reading_blocks: Vec<Block>,
     /// Every block that is asked for: one of them is the barrier after a timeout.
-    known: Arc<[Block]>,
+    known: Arc<[Command]>,
     /// The opening of the line over which the meter was identified, with no fault since.
     identified: Option<Epoch>,
     // The first identity seen. Kept for the life of the driver: another one is an error each time.
@@ -67,7 +68,7 @@ impl Meter {
         let known = reading_blocks.iter().copied().chain(probes).chain(serial);
         let (needed, takes) = (map.connection().pause, map.connection().answer_within);
         Self {
-            known: known.collect(),
+            known: known.map(Command::Read).collect(),
             reading_blocks,
             config: MeterConfig {
                 timeout: config.timeout.max(takes.unwrap_or_default()),
@@ -223,7 +224,7 @@ impl Meter {
     ) -> Result<Answered, MeterError> {
         let ask = Ask {
             unit_id: self.config.unit_id,
-            block,
+            command: Command::Read(block),
             timeout: self.config.timeout,
             pause: self.config.pause,
             on: *epoch,

@@ -1,15 +1,16 @@
 //! The session of a Carlo Gavazzi EM580, against a model of it that pymodbus serves and pyocmf signs
 //! for.
 
+use std::time::Duration;
+
 use meter_drivers::em580::{
-    Em580Error, Em580Facts, Em580IdentificationType, Em580Session, Em580Step,
+    Em580, Em580Config, Em580Error, Em580Facts, Em580Failure, Em580IdentificationType, Em580Session,
 };
+use meter_drivers::{Bus, Endpoint};
 use ocmf::test_bench::TestMeter;
 use ocmf::{Charge, Curve, Record, SignedRecord};
 use protocol::UnixSeconds;
 use tests::{Peer, Place};
-use tokio_modbus::client::{Context, Reader as _, Writer as _, tcp};
-use tokio_modbus::slave::Slave;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_crashpoint");
 /// 2026-03-01T09:00:00Z.
@@ -18,7 +19,7 @@ const UTC: u64 = 1_772_355_600;
 struct Site {
     place: Place,
     peer: Peer,
-    line: Context,
+    meter: Em580,
     bench: TestMeter,
 }
 
@@ -29,14 +30,20 @@ impl Site {
         let secret = hex::encode(bench.secret());
         let arguments = [&secret, "--energy-wh", "4071600"];
         let (peer, port) = Peer::listening(&place, "modbus_em580.py", &arguments);
-        let address = format!("127.0.0.1:{port}").parse().expect("an address");
-        let line = place
+        let address = format!("127.0.0.1:{port}");
+        let bus = place
             .runtime()
-            .block_on(tcp::connect_slave(address, Slave(1)));
+            .block_on(async { Bus::start(Endpoint::Tcp { address }) });
+        let config = Em580Config {
+            name: "em580".to_owned(),
+            unit_id: 1,
+            timeout: Duration::from_secs(5),
+            pause: Duration::ZERO,
+        };
         Self {
             place,
             peer,
-            line: line.expect("it listens"),
+            meter: Em580::new(config, &bus),
             bench,
         }
     }
@@ -47,33 +54,15 @@ impl Site {
     }
 
     /// Carries a session out; gives the records it handed out.
-    fn carry_out(&mut self, mut session: Em580Session) -> Result<Vec<String>, Em580Error> {
-        let line = &mut self.line;
+    fn carry_out(&mut self, mut session: Em580Session) -> Result<Vec<String>, Em580Failure> {
+        let meter = &self.meter;
         self.place.runtime().block_on(async {
             let mut records = Vec::new();
-            loop {
-                let words = match session.next() {
-                    Em580Step::Done => return Ok(records),
-                    Em580Step::Read { address, count } => {
-                        let read = line.read_input_registers(address, count).await;
-                        read.expect("the line").expect("no exception")
-                    }
-                    Em580Step::Write { address, words } => {
-                        let written = line.write_multiple_registers(address, &words).await;
-                        written.expect("the line").expect("no exception");
-                        Vec::new()
-                    }
-                    Em580Step::Wait(pause) => {
-                        tokio::time::sleep(pause).await;
-                        Vec::new()
-                    }
-                    Em580Step::Keep(record) => {
-                        records.push(record);
-                        Vec::new()
-                    }
-                };
-                session.answered(&words)?;
+            while let Some(record) = meter.next_record(&mut session).await? {
+                records.push(record);
+                session.answered(&[])?;
             }
+            Ok(records)
         })
     }
 
@@ -135,5 +124,8 @@ fn a_record_that_the_meter_calls_corrupted_is_no_record() {
     site.begin("TAG");
     site.set("corrupt", 1);
     let ended = site.carry_out(Em580Session::end());
-    assert_eq!(ended, Err(Em580Error::Unusable { state: 3 }));
+    let Err(Em580Failure::Session(error)) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(error, Em580Error::Unusable { state: 3 });
 }

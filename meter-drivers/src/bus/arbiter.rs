@@ -15,10 +15,9 @@ use super::line::{Arrived, Line};
 use super::queue::{Queues, Verdict};
 use super::silence::{Silence, Turn};
 use super::{Answered, Ask, Epoch, Fault, Request};
-use crate::block::Block;
 use crate::retry::Retry;
 use crate::transport::Endpoint;
-use crate::transport::pdu::Shape;
+use crate::transport::command::Command;
 
 /// The task that owns the line.
 pub(super) struct Arbiter {
@@ -67,8 +66,8 @@ impl Arbiter {
         }
     }
 
-    /// The next request, with the block to ask for before it.
-    fn next(&mut self) -> Result<(Request, Option<Block>), Idle> {
+    /// The next request, with what to ask for before it.
+    fn next(&mut self) -> Result<(Request, Option<Command>), Idle> {
         let now = Instant::now();
         if self.line.is_none()
             && let Some(moment) = self.retry.not_before().filter(|moment| *moment > now)
@@ -93,7 +92,7 @@ impl Arbiter {
                 }
                 Turn::Now => (),
             }
-            match unit.debts.passage(ask.block, &ask.known, now) {
+            match unit.debts.passage(&ask.command, &ask.known, now) {
                 Passage::NotBefore(moment) => later(moment),
                 Passage::After(barrier) => Verdict::Take(Some(barrier)),
                 Passage::Free => Verdict::Take(None),
@@ -125,7 +124,7 @@ impl Arbiter {
         }
     }
 
-    async fn serve(&mut self, request: Request, barrier: Option<Block>) {
+    async fn serve(&mut self, request: Request, barrier: Option<Command>) {
         self.last = request.ask.unit_id;
         let was_open = self.line.is_some();
         if let Err(fault) = self.open(&request.ask).await {
@@ -133,8 +132,8 @@ impl Arbiter {
             return;
         }
         let mut result = self.ask_behind(&request.ask, barrier).await;
-        // Modbus gateways end idle connections; a read may be repeated without harm, as long as the
-        // answer to the first cannot be taken for the second's.
+        // Modbus gateways end idle connections; reading or setting a value may be repeated without
+        // harm, as long as the answer to the first cannot be taken for the second's.
         if was_open && request.ask.on.is_none() && matches!(result, Err(Fault::Lost(_))) {
             result = match self.passage(&request.ask) {
                 Passage::Free => self.reopen_and_ask(&request.ask, None).await,
@@ -147,13 +146,13 @@ impl Arbiter {
 
     fn passage(&mut self, ask: &Ask) -> Passage {
         let unit = self.units.entry(ask.unit_id).or_default();
-        unit.debts.passage(ask.block, &ask.known, Instant::now())
+        unit.debts.passage(&ask.command, &ask.known, Instant::now())
     }
 
     async fn reopen_and_ask(
         &mut self,
         ask: &Ask,
-        barrier: Option<Block>,
+        barrier: Option<Command>,
     ) -> Result<Answered, Fault> {
         self.open(ask).await?;
         self.ask_behind(ask, barrier).await
@@ -186,10 +185,10 @@ impl Arbiter {
     }
 
     /// Asks for `barrier` first, where there is one, and throws its answer away.
-    async fn ask_behind(&mut self, ask: &Ask, barrier: Option<Block>) -> Result<Answered, Fault> {
-        if let Some(block) = barrier {
+    async fn ask_behind(&mut self, ask: &Ask, barrier: Option<Command>) -> Result<Answered, Fault> {
+        if let Some(command) = barrier {
             let before = Ask {
-                block,
+                command,
                 ..ask.clone()
             };
             match self.ask(&before).await {
@@ -234,10 +233,10 @@ impl Arbiter {
         let now = Instant::now();
         let has_neighbours = self.queues.units() > 1;
         let unit = self.units.entry(ask.unit_id).or_default();
-        let shape = Shape::of(ask.block);
+        let shape = ask.command.shape();
         let result = match result {
             // It may refuse an earlier request of the same function.
-            Err(Fault::Exception(code)) if unit.debts.owes_refusal_of(shape.function) => Err(
+            Err(Fault::Exception(code)) if unit.debts.owes_refusal_of(shape.function()) => Err(
                 Fault::Foreign(format!("exception {code} may refuse an earlier request")),
             ),
             result => result,

@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Ask, Epoch, Fault};
+use crate::transport::command::Shape;
 use crate::transport::pace::Pace;
-use crate::transport::pdu::{self, Answer, Content, Shape};
+use crate::transport::pdu::{self, Answer, Content};
 use crate::transport::{Framing, Wire, mbap, rtu};
 
 /// After bytes that nobody asked for the line must be silent for so long; USB adapters hand on what
@@ -118,7 +119,7 @@ impl Line {
     }
 
     async fn exchange_tcp(&mut self, ask: &Ask, transaction: u16) -> Result<Arrived, Fault> {
-        self.send(&mbap::request(transaction, ask.unit_id, ask.block), ask)
+        self.send(&mbap::request(transaction, ask.unit_id, &ask.command), ask)
             .await?;
         let deadline = self.active + ask.timeout;
         loop {
@@ -197,9 +198,9 @@ impl Line {
         is_owed: impl Fn(u8, Shape) -> bool,
     ) -> Result<Arrived, Fault> {
         self.buffer.clear();
-        self.send(&rtu::request(ask.unit_id, ask.block), ask)
-            .await?;
-        let on_the_line = rtu::REQUEST_FRAME_BYTES + rtu::answer_frame_bytes(ask.block.count);
+        let request = rtu::request(ask.unit_id, &ask.command);
+        self.send(&request, ask).await?;
+        let on_the_line = request.len() + rtu::answer_frame_bytes(ask.command.shape());
         let deadline = self.active + ask.timeout + self.pace.time_of(on_the_line);
         loop {
             match rtu::front(&self.buffer) {
@@ -313,7 +314,7 @@ fn surplus(count: usize) -> Fault {
 }
 
 fn shape(pdu: &[u8]) -> Option<Shape> {
-    pdu::answer(pdu).and_then(Shape::of_answer)
+    pdu::answer(pdu).and_then(Answer::shape)
 }
 
 fn judge_header(ask: &Ask, transaction: u16, found: u16, unit_id: u8) -> Result<(), Fault> {
@@ -333,20 +334,27 @@ fn judge_unit(ask: &Ask, unit_id: u8) -> Result<(), Fault> {
 }
 
 fn judge_pdu(ask: &Ask, pdu: &[u8]) -> Result<Vec<u16>, Fault> {
-    let wanted = Shape::of(ask.block);
-    let Some(Answer { function, content }) = pdu::answer(pdu) else {
-        return Err(Fault::Garbled(
-            "no answer to a request for registers".to_owned(),
-        ));
+    let wanted = ask.command.shape();
+    let Some(answer) = pdu::answer(pdu) else {
+        return Err(Fault::Garbled("no answer to what was asked".to_owned()));
     };
-    if function != wanted.function {
-        return Err(Fault::Foreign(format!("function {function}")));
+    if answer.function != wanted.function() {
+        return Err(Fault::Foreign(format!("function {}", answer.function)));
     }
-    let words = match content {
+    let words = match answer.content {
         Content::Exception(code) => return Err(Fault::Exception(code)),
         Content::Registers(bytes) => pdu::words(bytes),
+        // One coil is asked for; what the other bits of its byte are is nobody's concern.
+        Content::Coils(bytes) => bytes.iter().map(|byte| u16::from(byte & 1)).collect(),
+        Content::Echo(words) if answer.shape() != Some(wanted) => {
+            let [address, value] = words;
+            return Err(Fault::Foreign(format!(
+                "a write of {value:#06x} to {address:#06x}"
+            )));
+        }
+        Content::Echo(_) => Vec::new(),
     };
-    if words.len() != usize::from(wanted.count) {
+    if answer.shape() != Some(wanted) {
         return Err(Fault::WrongLength {
             received: words.len(),
         });

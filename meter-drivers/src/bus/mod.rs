@@ -51,7 +51,17 @@
 //! What cannot be known on RTU: whether a second master on the line asked the same unit for as many
 //! registers just then. Nothing in the frame tells. One line, one master.
 //!
-//! Unit 0 is never asked: it is the broadcast address, which nobody answers.
+//! # Writes
+//!
+//! A write is a request like any other: it waits for its turn, and its answer must repeat the address
+//! and the value, or the number of registers, that were written. That is its shape. A late answer to
+//! "on" is therefore never taken for the answer to "off", and "off" need not wait for it. Only writes
+//! that set a value are sent here, which may be repeated, and are, where a connection that had been
+//! idle turns out to be gone. An answer says that a unit received something; what it did is for a
+//! read to tell, see [`actuator`](crate::actuator).
+//!
+//! Unit 0 is never asked or told: it is the broadcast address, which everybody obeys and nobody
+//! answers.
 
 mod arbiter;
 mod debts;
@@ -67,8 +77,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::block::Block;
 use crate::transport::Endpoint;
+use crate::transport::command::Command;
 use arbiter::Arbiter;
 use queue::Queues;
 
@@ -100,18 +110,18 @@ pub(crate) struct Epoch(u64);
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) unit_id: u8,
-    pub(crate) block: Block,
+    pub(crate) command: Command,
     /// The longest wait for the answer, beyond the time its bytes take on the line.
     pub(crate) timeout: Duration,
     /// Silence that the model wants before a request and after its answer.
     pub(crate) pause: Duration,
     /// Refused on any other opening of the line, unsent.
     pub(crate) on: Option<Epoch>,
-    /// Blocks that the unit is known to have: one of another shape is the barrier after a timeout.
-    pub(crate) known: Arc<[Block]>,
+    /// Reads that the unit is known to answer: one of another shape is the barrier after a timeout.
+    pub(crate) known: Arc<[Command]>,
 }
 
-/// The registers asked for, exactly as many.
+/// The registers asked for, exactly as many; a coil is a word of 0 or 1, and a write has none.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
     pub(crate) words: Vec<u16>,

@@ -7,6 +7,7 @@ use super::{Discovery, Layout};
 use crate::asked::Asked;
 use crate::bus::{Ask, Bus, Fault};
 use crate::error::MeterError;
+use crate::transport::command::Command;
 
 /// Which unit on its bus, and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub async fn discover(bus: &Bus, config: &SunSpecConfig) -> Result<Layout, Meter
     while let Some(block) = discovery.ask() {
         let ask = Ask {
             unit_id: config.unit_id,
-            block,
+            command: Command::Read(block),
             timeout: config.timeout,
             pause: config.pause,
             on,

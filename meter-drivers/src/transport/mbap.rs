@@ -1,7 +1,7 @@
 //! Modbus TCP frames: a header of seven bytes before the answer.
 
+use super::command::Command;
 use super::pdu;
-use crate::block::Block;
 
 /// Transaction id, protocol id, length, unit id.
 const HEADER_BYTES: usize = 7;
@@ -64,18 +64,20 @@ pub(crate) fn front(bytes: &[u8]) -> Front<'_> {
     }
 }
 
-/// Whether an answer to a request for registers may begin here, as far as its header shows.
+/// Whether an answer may begin here, as far as its header shows.
 pub(crate) fn begins(bytes: &[u8]) -> bool {
     match *bytes {
-        [_, _, 0, 0, 0, length, _, function, ..] => length >= 3 && matches!(function & 0x7F, 3 | 4),
+        [_, _, 0, 0, 0, length, _, function, ..] => {
+            length >= 3 && pdu::is_asked_for(function & 0x7F)
+        }
         _ => false,
     }
 }
 
-/// The frame that asks `unit_id` for `block`.
-pub(crate) fn request(transaction: u16, unit_id: u8, block: Block) -> Vec<u8> {
-    let pdu = pdu::request(block);
-    let after_length = u16::try_from(1 + pdu.len()).expect("six");
+/// The frame that gives `command` to `unit_id`.
+pub(crate) fn request(transaction: u16, unit_id: u8, command: &Command) -> Vec<u8> {
+    let pdu = command.pdu();
+    let after_length = u16::try_from(1 + pdu.len()).expect("at most 123 registers");
     let mut frame = Vec::with_capacity(HEADER_BYTES + pdu.len());
     frame.extend(transaction.to_be_bytes());
     frame.extend([0, 0]);
@@ -88,6 +90,7 @@ pub(crate) fn request(transaction: u16, unit_id: u8, block: Block) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Block;
     use crate::map::RegisterSpace;
 
     const ANSWER: [u8; 11] = [0x15, 0x01, 0, 0, 0, 5, 0x11, 3, 2, 0x02, 0x2B];
@@ -135,6 +138,6 @@ mod tests {
             count: 2,
         };
         let expected = [0x15, 0x01, 0, 0, 0, 6, 0x11, 4, 0, 0x48, 0, 2];
-        assert_eq!(request(0x1501, 0x11, block), expected);
+        assert_eq!(request(0x1501, 0x11, &Command::Read(block)), expected);
     }
 }

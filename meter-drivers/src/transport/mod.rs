@@ -12,8 +12,10 @@
 //!   for the next connection then has a number that fits. After a timeout it can only be dropped,
 //!   which costs every other meter behind the same device its connection.
 //!
-//! What a read takes of Modbus is small: five bytes out, and an answer that says its own length.
+//! What is needed of Modbus is small: five bytes out, with what is written behind them, and an answer
+//! that says its own length.
 
+pub(crate) mod command;
 pub(crate) mod mbap;
 pub mod pace;
 pub(crate) mod pdu;

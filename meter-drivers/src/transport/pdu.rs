@@ -1,22 +1,11 @@
 //! What is asked and answered, whichever way it travels: Modbus's protocol data unit.
 
-use crate::block::Block;
-use crate::map::RegisterSpace;
+use super::command::Shape;
 
-/// Bytes of a request for registers.
-pub(crate) const REQUEST_BYTES: usize = 5;
 /// Set in the function code of an answer that refuses.
 const REFUSED: u8 = 0x80;
 
-/// What an answer must look like to be one, as far as RTU can tell: function code and number of
-/// registers. Two requests of one shape have answers that nothing tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) function: u8,
-    pub(crate) count: u16,
-}
-
-/// An answer to a request for registers.
+/// An answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer<'a> {
     /// Function code asked for; the bit that marks a refusal is not in it.
@@ -28,6 +17,10 @@ pub(crate) struct Answer<'a> {
 pub(crate) enum Content<'a> {
     /// Bytes of registers, as many as the answer says itself.
     Registers(&'a [u8]),
+    /// Bytes of coils, the first in the lowest bit.
+    Coils(&'a [u8]),
+    /// What a write's answer repeats of it.
+    Echo([u16; 2]),
     /// Modbus exception code.
     Exception(u8),
 }
@@ -39,54 +32,50 @@ pub(crate) enum Length {
     Unknown,
     /// So many bytes.
     Bytes(usize),
-    /// Nothing that answers a request for registers begins so.
+    /// Nothing that answers a request of ours begins so.
     NoAnswer,
 }
 
-impl Shape {
-    pub(crate) fn of(block: Block) -> Self {
-        let function = match block.space {
-            RegisterSpace::Holding => 3,
-            RegisterSpace::Input => 4,
-        };
-        Self {
-            function,
-            count: block.count,
-        }
-    }
-
-    /// The shape of an answer; refusals have none.
-    pub(crate) fn of_answer(answer: Answer<'_>) -> Option<Self> {
-        match answer.content {
-            Content::Registers(bytes) => Some(Self {
-                function: answer.function,
-                count: u16::try_from(bytes.len() / 2).expect("a length of one byte"),
+impl Answer<'_> {
+    /// Its shape; refusals have none.
+    pub(crate) fn shape(self) -> Option<Shape> {
+        let bytes_of = |bytes: &[u8]| u16::try_from(bytes.len()).expect("a length of one byte");
+        match self.content {
+            Content::Registers(bytes) => Some(Shape::Registers {
+                function: self.function,
+                count: bytes_of(bytes) / 2,
+            }),
+            Content::Coils(bytes) => Some(Shape::Coils {
+                bytes: bytes_of(bytes),
+            }),
+            Content::Echo(words) => Some(Shape::Echo {
+                function: self.function,
+                words,
             }),
             Content::Exception(_) => None,
         }
     }
 }
 
-/// The request for `block`.
-///
-/// # Source
-/// MODBUS Application Protocol V1.1b3, sections 6.3 and 6.4.
-pub(crate) fn request(block: Block) -> [u8; REQUEST_BYTES] {
-    let [start_high, start_low] = block.start.to_be_bytes();
-    let [count_high, count_low] = block.count.to_be_bytes();
-    let function = Shape::of(block).function;
-    [function, start_high, start_low, count_high, count_low]
-}
-
 /// How long the answer is that begins with `bytes`.
 pub(crate) fn answer_length(bytes: &[u8]) -> Length {
     match *bytes {
         [] => Length::Unknown,
-        [3 | 4] => Length::Unknown,
-        [3 | 4, byte_count, ..] => Length::Bytes(2 + usize::from(byte_count)),
-        [0x83 | 0x84, ..] => Length::Bytes(2),
+        [1 | 3 | 4] => Length::Unknown,
+        [1 | 3 | 4, byte_count, ..] => Length::Bytes(2 + usize::from(byte_count)),
+        [5 | 6 | 16, ..] => Length::Bytes(5),
+        [function, ..] if is_refusal(function) => Length::Bytes(2),
         _ => Length::NoAnswer,
     }
+}
+
+/// Whether a function code is one that we ask for.
+pub(crate) fn is_asked_for(function: u8) -> bool {
+    matches!(function, 1 | 3 | 4 | 5 | 6 | 16)
+}
+
+fn is_refusal(function: u8) -> bool {
+    function & REFUSED != 0 && is_asked_for(function & !REFUSED)
 }
 
 /// Takes a whole answer apart; `None` where its bytes are none.
@@ -95,9 +84,13 @@ pub(crate) fn answer(bytes: &[u8]) -> Option<Answer<'_>> {
         return None;
     }
     let (&function, rest) = bytes.split_first()?;
-    let content = match rest {
-        &[code] if function & REFUSED != 0 => Content::Exception(code),
-        [_, registers @ ..] if registers.len() % 2 == 0 => Content::Registers(registers),
+    let content = match (function, rest) {
+        (_, &[code]) if is_refusal(function) => Content::Exception(code),
+        (1, [_, coils @ ..]) => Content::Coils(coils),
+        (3 | 4, [_, registers @ ..]) if registers.len() % 2 == 0 => Content::Registers(registers),
+        (5 | 6 | 16, &[a, b, c, d]) => {
+            Content::Echo([u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])])
+        }
         _ => return None,
     };
     Some(Answer {
@@ -137,18 +130,22 @@ mod tests {
         check(&[3, 3, 1, 2, 3], None);
         check(&[0x83], None);
         check(&[0x83, 2, 0], None);
-        check(&[6, 0, 0, 0, 0], None);
+        check(&[1, 1, 0x05], Some((1, Content::Coils(&[0x05]))));
+        check(&[1, 2, 0x05], None);
+        check(&[0x85, 3], Some((5, Content::Exception(3))));
+        check(&[0x90, 3], Some((16, Content::Exception(3))));
+        check(&[0x82, 3], None);
+        check(&[2, 1, 0], None);
         check(&[], None);
     }
 
     #[test]
-    fn a_request_names_function_start_and_count() {
-        let block = |space| Block {
-            space,
-            start: 0xFC00,
-            count: 2,
-        };
-        assert_eq!(request(block(RegisterSpace::Holding)), [3, 0xFC, 0, 0, 2]);
-        assert_eq!(request(block(RegisterSpace::Input)), [4, 0xFC, 0, 0, 2]);
+    fn the_answer_to_a_write_repeats_two_words_of_it() {
+        for function in [5, 6, 16] {
+            let bytes = [function, 0, 0xAC, 0xFF, 0];
+            check(&bytes, Some((function, Content::Echo([0xAC, 0xFF00]))));
+            check(&bytes[..4], None);
+            check(&[&bytes[..], &[0]].concat(), None);
+        }
     }
 }

@@ -5,14 +5,15 @@
 
 use crc::{CRC_16_MODBUS, Crc};
 
-use super::pdu::{self, Length, REQUEST_BYTES};
-use crate::block::Block;
+use super::command::{Command, Shape};
+use super::pdu::{self, Length};
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
 const CRC_BYTES: usize = 2;
 
 /// Bytes of a request for registers.
-pub(crate) const REQUEST_FRAME_BYTES: usize = 1 + REQUEST_BYTES + CRC_BYTES;
+#[cfg(any(test, feature = "simulator"))]
+const REQUEST_FRAME_BYTES: usize = 1 + 5 + CRC_BYTES;
 
 /// What is at the front of `bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +29,14 @@ pub enum Front<'a> {
         /// Bytes of the frame, checksum included.
         length: usize,
     },
-    /// No answer to a request for registers.
+    /// No answer to a request of ours.
     NoFrame(Spoilt),
 }
 
 /// Why bytes are no frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Spoilt {
-    /// Something else than an answer to a request for registers.
+    /// Something else than an answer to a request of ours.
     #[error("function code {0:#04x} was never asked for")]
     Function(u8),
     /// Bits changed on the way, or two units talked at once.
@@ -77,9 +78,9 @@ pub fn front(bytes: &[u8]) -> Front<'_> {
     }
 }
 
-/// The frame that asks `unit_id` for `block`.
-pub(crate) fn request(unit_id: u8, block: Block) -> Vec<u8> {
-    frame(unit_id, &pdu::request(block))
+/// The frame that gives `command` to `unit_id`.
+pub(crate) fn request(unit_id: u8, command: &Command) -> Vec<u8> {
+    frame(unit_id, &command.pdu())
 }
 
 /// The frame of `unit_id` around `pdu`.
@@ -128,9 +129,9 @@ pub(crate) fn take_request(bytes: &mut Vec<u8>) -> Option<Request> {
     })
 }
 
-/// Bytes of the answer with `count` registers.
-pub(crate) fn answer_frame_bytes(count: u16) -> usize {
-    1 + 2 + 2 * usize::from(count) + CRC_BYTES
+/// Bytes of the answer of `shape`.
+pub(crate) fn answer_frame_bytes(shape: Shape) -> usize {
+    1 + shape.answer_bytes() + CRC_BYTES
 }
 
 #[cfg(test)]
@@ -138,6 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::block::Block;
     use crate::map::RegisterSpace;
 
     /// The answer of unit 17 to a request for three registers.
@@ -171,7 +173,7 @@ mod tests {
             start: 0x6B,
             count: 3,
         };
-        let frame = request(0x11, block);
+        let frame = request(0x11, &Command::Read(block));
         assert_eq!(frame, [0x11, 3, 0, 0x6B, 0, 3, 0x76, 0x87]);
         assert_eq!(frame.len(), REQUEST_FRAME_BYTES);
     }
@@ -184,7 +186,12 @@ mod tests {
             start: 0x48,
             count: 2,
         };
-        let mut bytes = [&ANSWER[..], &request(9, block)[..], &[9, 4, 0]].concat();
+        let mut bytes = [
+            &ANSWER[..],
+            &request(9, &Command::Read(block))[..],
+            &[9, 4, 0],
+        ]
+        .concat();
         let expected = Request {
             unit_id: 9,
             function: 4,
@@ -198,10 +205,26 @@ mod tests {
 
     #[test]
     fn what_was_never_asked_for_is_no_frame() {
-        assert_eq!(front(&[1, 6]), Front::NoFrame(Spoilt::Function(6)));
+        assert_eq!(front(&[1, 2]), Front::NoFrame(Spoilt::Function(2)));
         assert_eq!(front(&[0, 0]), Front::NoFrame(Spoilt::Function(0)));
         let odd = frame(1, &[3, 1, 7]);
         assert_eq!(front(&odd), Front::NoFrame(Spoilt::OddBytes));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_is_eight_bytes() {
+        let command = Command::WriteCoil {
+            address: 0xAC,
+            on: true,
+        };
+        let bytes = request(0x11, &command);
+        // The checksum, carried out bit by bit.
+        assert_eq!(bytes, [0x11, 5, 0, 0xAC, 0xFF, 0, 0x4E, 0x8B]);
+        assert_eq!(bytes.len(), answer_frame_bytes(command.shape()));
+        for length in 0..bytes.len() {
+            assert_eq!(front(&bytes[..length]), Front::Incomplete, "{length}");
+        }
+        assert!(matches!(front(&bytes), Front::Frame { length: 8, .. }));
     }
 
     proptest! {
