@@ -111,7 +111,12 @@ impl Charges {
         let max_power = outlet.map(|outlet| outlet.max_power);
         let measured = detail::measured(&record, ended, max_power, &judged);
         tracing::info!(transaction, energy_wh = ended.energy.0, "charge ends");
-        let mut writes = signed::kept(running, &measured.detail, &judged);
+        // Nothing measured and nothing in doubt: there is nothing to bill.
+        let is_billable = ended.energy.0 > 0 || measured.hold.is_some();
+        let mut writes = match is_billable {
+            true => signed::kept(running, &measured.detail, &judged),
+            false => Vec::new(),
+        };
         let write = if self.is_reported(&record.charge) {
             // Kept until the central system's side has it in its journal.
             record.ended = Some(ended.clone());
@@ -123,8 +128,6 @@ impl Charges {
             Write::delete(RUNNING, transaction.to_be_bytes())
         };
         writes.push(write);
-        // Nothing measured and nothing in doubt: there is nothing to bill.
-        let is_billable = ended.energy.0 > 0 || measured.hold.is_some();
         (writes, is_billable.then_some(Input::Ended(measured)))
     }
 

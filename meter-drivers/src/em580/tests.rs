@@ -130,6 +130,26 @@ fn a_meter_that_does_not_do_it_is_an_error() {
     assert_eq!(answer, Err(wrong));
 }
 
+proptest::proptest! {
+    #[test]
+    fn whatever_a_meter_answers_a_session_ends(answers in proptest::collection::vec(0..4_u16, 0..300)) {
+        let mut answers = answers.into_iter();
+        let mut session = Em580Session::begin(&facts()).expect("short texts");
+        for _ in 0..1_000 {
+            let count = match session.next() {
+                Em580Step::Done => break,
+                Em580Step::Read { count, .. } => count,
+                _ => 0,
+            };
+            let words: Vec<u16> = (0..count).map(|_| answers.next().unwrap_or(0xFFFF)).collect();
+            if session.answered(&words).is_err() {
+                return Ok(());
+            }
+        }
+        proptest::prop_assert_eq!(session.next(), Em580Step::Done);
+    }
+}
+
 #[test]
 fn a_text_is_refused_before_it_would_be_cut() {
     let named = |identification: &str| Em580Facts {

@@ -93,3 +93,17 @@ async fn nobody_signs_for_another_charge_point() {
     carried.await.expect("it is stored");
     assert_eq!(kept(&gateway), [0]);
 }
+
+#[tokio::test]
+async fn a_charge_of_nothing_leaves_nothing_to_export() {
+    for (register, expected) in [(100, 0), (150, 1)] {
+        let scene = Scene::new(0).await;
+        let gateway = scene.start().await;
+        let transaction = begin(&gateway).await;
+        carry(&gateway, Some(transaction), &["unread".to_owned()]).await;
+        let stop = StopReason::Local;
+        gateway.end(transaction, Some(register), stop).await;
+        let kept = scene.store.all::<Vec<u8>>(crate::signed::DETAILS);
+        assert_eq!(kept.expect("reads").len(), expected);
+    }
+}
