@@ -1,6 +1,7 @@
 //! The local API: status, charges, and presenting an idTag, for people and programs on this
 //! machine.
 
+mod current_limit;
 mod meter_exchange;
 mod resume;
 
@@ -75,6 +76,7 @@ struct Status {
     chain: Option<Chain>,
     neighbours: Neighbours,
     meters: BTreeMap<String, Meter>,
+    power: BTreeMap<String, Power>,
     running: Vec<Running>,
     outbox: Vec<Waiting>,
 }
@@ -128,6 +130,21 @@ struct Meter {
     read_at: Option<String>,
     quality: Quality,
     fault: Option<String>,
+}
+
+/// What switches and limits a charger without OCPP.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Power {
+    /// Whether a charge is to have power.
+    wanted: bool,
+    /// As its devices said last; `null` where they did not.
+    on: Option<bool>,
+    current_limit_ma: Option<u32>,
+    /// Why it is not known to be as it is wanted. It is tried again until it is.
+    fault: Option<String>,
+    /// Why the last charge lost its power; gone when the next one gets some.
+    lost: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -187,6 +204,10 @@ pub(crate) async fn serve(listener: TcpListener, api: Api) -> std::io::Result<()
             "/v1/outlets/{outlet}/meter-exchange",
             post(meter_exchange::exchange),
         )
+        .route(
+            "/v1/outlets/{outlet}/current-limit",
+            post(current_limit::set),
+        )
         .route("/v1/resume/pick", post(resume::pick))
         .route("/v1/resume", post(resume::resume))
         .with_state(api)
@@ -232,6 +253,7 @@ async fn status(State(api): State<Api>) -> Result<Json<Status>, Refused> {
         chain,
         neighbours: counts.into(),
         meters: meters(&api.meters),
+        power: power(&api.modbus_chargers),
         running: running(&api.charges),
         outbox,
     }))
@@ -289,6 +311,21 @@ fn meters(meters: &Meters) -> BTreeMap<String, Meter> {
             (name.to_owned(), meter)
         })
         .collect()
+}
+
+fn power(chargers: &BTreeMap<String, Arc<ModbusCharger>>) -> BTreeMap<String, Power> {
+    let states = chargers.iter().filter_map(|(id, charger)| {
+        let state = charger.power()?.state();
+        let power = Power {
+            wanted: state.is_wanted,
+            on: state.is_on,
+            current_limit_ma: state.limit_ma,
+            fault: state.fault,
+            lost: state.lost,
+        };
+        Some((id.clone(), power))
+    });
+    states.collect()
 }
 
 fn running(charges: &Charges) -> Vec<Running> {
@@ -371,7 +408,7 @@ fn status_of(error: &SwipeError) -> StatusCode {
         SwipeError::NotYours
         | SwipeError::OutOfService
         | SwipeError::Charge(ChargeError::Busy(_) | ChargeError::Idle(_)) => StatusCode::CONFLICT,
-        SwipeError::Charge(ChargeError::Meter(_)) => StatusCode::BAD_GATEWAY,
+        SwipeError::Power(_) | SwipeError::Charge(ChargeError::Meter(_)) => StatusCode::BAD_GATEWAY,
         SwipeError::Charge(ChargeError::Stopped | ChargeError::Interrupted(_)) => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -7,13 +7,14 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meter_drivers::{Bus, Endpoint, MeterError, Reading};
+use meter_drivers::{MeterError, Reading};
 use protocol::PowerW;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::config::{Config, MeterLine};
+use crate::config::Config;
+use crate::lines::Lines;
 use reader::{Reader, Trouble, Trusted};
 
 /// How long a charge waits for its meter when it begins or ends.
@@ -103,21 +104,11 @@ pub(crate) struct Meters {
 }
 
 impl Meters {
-    /// Starts a task for each meter, and one for each line.
-    pub(crate) fn start(config: &Config, clock: &Clock) -> Self {
-        let buses: BTreeMap<&str, Bus> = config
-            .buses
-            .iter()
-            .map(|(name, endpoint)| (name.as_str(), Bus::start(endpoint.clone())))
-            .collect();
+    /// Starts a task for each meter.
+    pub(crate) fn start(config: &Config, clock: &Clock, lines: &mut Lines) -> Self {
         let mut meters = BTreeMap::new();
         for (name, meter) in &config.meters {
-            let bus = match &meter.line {
-                MeterLine::Own(address) => Bus::start(Endpoint::Tcp {
-                    address: address.clone(),
-                }),
-                MeterLine::Bus(bus) => buses[bus.as_str()].clone(),
-            };
+            let bus = lines.of_meter(&meter.line);
             let (requests, inbox) = mpsc::channel(REQUESTS);
             let (publish, state) = watch::channel(MeterState::default());
             let reader = Reader::new(name, meter, &bus, clock, max_power(config, name));

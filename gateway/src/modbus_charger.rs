@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::charges::{Begin, ChargeError, Charges, End, Record};
 use crate::config::{ModbusChargerConfig, Policy};
+use crate::power::{Power, PowerState};
 
 /// A charger without OCPP.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct ModbusCharger {
     config: ModbusChargerConfig,
     charges: Arc<Charges>,
     north: Option<ChargePointHandle>,
+    // Where nothing switches it, a charge is counted and no more.
+    power: Option<Power>,
     // Held while a charge begins or ends: an outlet does one thing at a time.
     turn: Mutex<Availability>,
 }
@@ -45,6 +48,9 @@ pub(crate) enum SwipeError {
     /// Switched off by the central system.
     #[error("the outlet is out of service")]
     OutOfService,
+    /// Its power cannot be switched.
+    #[error("no power here: {0}")]
+    Power(String),
     /// The charge could not begin or end.
     #[error(transparent)]
     Charge(#[from] ChargeError),
@@ -65,12 +71,14 @@ impl ModbusCharger {
         config: ModbusChargerConfig,
         charges: Arc<Charges>,
         north: Option<ChargePointHandle>,
+        power: Option<Power>,
     ) -> Self {
         Self {
             id: id.to_owned(),
             config,
             charges,
             north,
+            power,
             turn: Mutex::new(Availability::Operative),
         }
     }
@@ -85,6 +93,10 @@ impl ModbusCharger {
         for record in self.charges.interrupted(&self.id) {
             if !record.is_announced {
                 self.report_began(&record).await;
+            }
+            if let Some(power) = self.power.as_ref().filter(|_| record.ended.is_none()) {
+                // What flows until it is off belongs to the charge.
+                power.until_off().await;
             }
             self.charges.wait_for_meter(&record).await;
             let _turn = self.turn.lock().await;
@@ -127,6 +139,7 @@ impl ModbusCharger {
         if self.charges.at_outlet(&self.config.outlet).is_some() {
             return Err(ChargeError::Busy(self.config.outlet.clone()).into());
         }
+        self.is_without_power()?;
         let authorization = self.authorize(id_tag, ask_first).await;
         if !authorization.is_accepted() {
             return Err(SwipeError::Refused(authorization));
@@ -142,8 +155,28 @@ impl ModbusCharger {
         if let Some(record) = self.charges.at_outlet(&self.config.outlet) {
             self.report_began(&record).await;
         }
+        // Durable, and its start is read: nothing flows unmeasured.
+        if let Some(power) = &self.power
+            && let Err(why) = power.on().await
+        {
+            self.finish(*turn, transaction, StopReason::Other, None)
+                .await?;
+            return Err(SwipeError::Power(why));
+        }
         self.report_status(ConnectorStatus::Charging).await;
         Ok(transaction)
+    }
+
+    /// A charge begins only where nothing flows yet.
+    fn is_without_power(&self) -> Result<(), SwipeError> {
+        let state = self.power.as_ref().map(Power::state);
+        match state.filter(|state| !state.is_off()) {
+            None => Ok(()),
+            Some(state) => {
+                let looking = || "it is not known yet whether it is off; try again".to_owned();
+                Err(SwipeError::Power(state.fault.unwrap_or_else(looking)))
+            }
+        }
     }
 
     /// Who says yes depends on the policy. An unreachable central system leaves it to the chain.
@@ -186,6 +219,25 @@ impl ModbusCharger {
         id_tag: Option<&IdTag>,
     ) -> Result<EndedCharge, ChargeError> {
         let turn = self.turn.lock().await;
+        self.finish(*turn, transaction, reason, id_tag).await
+    }
+
+    /// Takes power away and ends the charge with what its meter shows after that. A relay that does not
+    /// open keeps no charge from its end: it shows in the local API, and no other charge begins.
+    async fn finish(
+        &self,
+        availability: Availability,
+        transaction: i32,
+        reason: StopReason,
+        id_tag: Option<&IdTag>,
+    ) -> Result<EndedCharge, ChargeError> {
+        let record = self.charges.at_outlet(&self.config.outlet);
+        let is_here = record.is_some_and(|record| record.charge.transaction_id == transaction);
+        if let Some(power) = self.power.as_ref().filter(|_| is_here)
+            && let Err(why) = power.off().await
+        {
+            tracing::error!(charge_point = self.id, why, "the charge ends with power on");
+        }
         let end = End {
             register: None,
             at: self.charges.now(),
@@ -194,8 +246,72 @@ impl ModbusCharger {
         let ended = self.charges.end(transaction, end).await?;
         let ended = ended.ok_or_else(|| ChargeError::Idle(self.config.outlet.clone()))?;
         self.report_ended(transaction, &ended, id_tag).await?;
-        self.report_idle(*turn).await;
+        self.report_idle(availability).await;
         Ok(ended)
+    }
+
+    /// Follows the power: a charge that lost it ends, and the central system is told of faults.
+    pub(crate) async fn follow_power(&self) {
+        let Some(power) = &self.power else { return };
+        let mut states = power.follow();
+        let mut has_fault = false;
+        while states.changed().await.is_ok() {
+            let state = states.borrow_and_update().clone();
+            if state.lost.is_some() {
+                self.end_without_power(power).await;
+            }
+            let is_faulted = !state.is_wanted && state.fault.is_some();
+            if is_faulted != has_fault {
+                has_fault = is_faulted;
+                let turn = self.turn.lock().await;
+                if self.charges.at_outlet(&self.config.outlet).is_none() {
+                    self.report_idle(*turn).await;
+                }
+            }
+        }
+    }
+
+    async fn end_without_power(&self, power: &Power) {
+        let turn = self.turn.lock().await;
+        // Meanwhile it may have ended, and another may have begun.
+        let Some(why) = power.state().lost else {
+            return;
+        };
+        let record = self.charges.at_outlet(&self.config.outlet);
+        let Some(record) = record.filter(|record| !record.is_interrupted) else {
+            return;
+        };
+        let transaction = record.charge.transaction_id;
+        tracing::error!(
+            charge_point = self.id,
+            transaction,
+            why,
+            "the charge lost its power"
+        );
+        let ended = self.finish(*turn, transaction, StopReason::Other, None);
+        if let Err(error) = ended.await {
+            tracing::error!(charge_point = self.id, %error, "the charge without power is not ended");
+        }
+    }
+
+    /// Takes power away because the gateway stops; the charge is kept, and closed after the next start.
+    pub(crate) async fn power_down(&self) {
+        if let Some(power) = &self.power
+            && let Err(why) = power.off().await
+        {
+            tracing::error!(charge_point = self.id, why, "stopping with power on");
+        }
+        let record = self.charges.at_outlet(&self.config.outlet);
+        if let Some(record) = record.filter(|_| self.power.is_some())
+            && let Err(error) = self.charges.observe_now(&record).await
+        {
+            tracing::error!(charge_point = self.id, %error, "the last reading is not kept");
+        }
+    }
+
+    /// What is known of its power, where something switches or limits it.
+    pub(crate) fn power(&self) -> Option<&Power> {
+        self.power.as_ref()
     }
 
     /// The meter at the outlet was read.
@@ -255,7 +371,10 @@ impl ModbusCharger {
 
     /// No charge goes on.
     async fn report_idle(&self, availability: Availability) {
+        let state = self.power.as_ref().map(Power::state);
+        let has_fault = |state: PowerState| state.fault.is_some();
         self.report_status(match availability {
+            _ if state.is_some_and(has_fault) => ConnectorStatus::Faulted,
             Availability::Operative => ConnectorStatus::Available,
             Availability::Inoperative => ConnectorStatus::Unavailable,
         })

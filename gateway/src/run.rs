@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ledger::node::{Node, NodeConfig, Outlet, stored_genesis};
@@ -14,21 +15,27 @@ use protocol::KeyPair;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::authorizer::Authorizer;
 use crate::charges::Charges;
 use crate::clock::Clock;
 use crate::config::{Config, ModbusChargerConfig};
 use crate::journal::StoreJournal;
+use crate::lines::Lines;
 use crate::meters::Meters;
 use crate::modbus_charger::ModbusCharger;
 use crate::neighbours::Neighbours;
+use crate::power::Power;
 use crate::shell::Shell;
 use crate::uplink::{self, Uplink};
 use crate::{evidence, identity, local_api, neighbours, receipts, southbound};
 
 const STORE_FILE: &str = "gateway.redb";
 const RECEIPTS_DIR: &str = "receipts";
+/// Whoever stops a gateway kills it if it takes much longer.
+const POWER_DOWN_TIMEOUT: Duration = Duration::from_secs(5);
 const EVIDENCE_DIR: &str = "evidence";
 
 /// Runs a gateway.
@@ -51,7 +58,11 @@ struct Gateway {
     charges: Arc<Charges>,
     meters: Meters,
     neighbours: Neighbours,
+    modbus_chargers: Chargers,
 }
+
+/// Chargers without OCPP by identity.
+type Chargers = Arc<BTreeMap<String, Arc<ModbusCharger>>>;
 
 impl Gateway {
     async fn start(config: Config, watch: Arc<dyn Watch>) -> anyhow::Result<anyhow::Result<()>> {
@@ -106,7 +117,13 @@ impl Gateway {
             calls: uplink::Calls::default(),
         };
         let config = Arc::new(config);
-        let meters = Meters::start(&config, &clock);
+        let mut lines = Lines::start(&config);
+        let meters = Meters::start(&config, &clock, &mut lines);
+        // Off at once: nothing else is to be waited for.
+        let mut power = BTreeMap::new();
+        for (id, charger) in &config.modbus_chargers {
+            power.insert(id.clone(), Power::start(id, charger, &mut lines)?);
+        }
         let charges = Arc::new(Charges::load(
             Arc::clone(&config),
             engine.clone(),
@@ -116,7 +133,8 @@ impl Gateway {
             authorizer,
         )?);
         tokio::spawn(uplink.run());
-        let gateway = Self {
+        let mut gateway = Self {
+            modbus_chargers: Arc::default(),
             config,
             engine,
             store,
@@ -126,19 +144,19 @@ impl Gateway {
         };
         // Before anybody is told that it runs: whoever stops it then is heard.
         let signals = Signals::listen()?;
-        gateway.serve(ocpp, api, others).await?;
+        gateway.charges.close_abandoned().await?;
+        gateway.modbus_chargers = gateway.start_modbus_chargers(power)?;
+        gateway.serve(ocpp, api, others)?;
         Ok(gateway.wait(thread, signals).await)
     }
 
-    async fn serve(
+    fn serve(
         &self,
         ocpp: Option<TcpListener>,
         api: Option<TcpListener>,
         others: Option<TcpListener>,
     ) -> anyhow::Result<()> {
-        self.charges.close_abandoned().await?;
-        let modbus_chargers = self.start_modbus_chargers()?;
-        self.follow_meters(&modbus_chargers);
+        self.follow_meters(&self.modbus_chargers);
         let mut addresses = Vec::new();
         if let Some(listener) = ocpp {
             addresses.push(format!(
@@ -154,7 +172,7 @@ impl Gateway {
                 engine: self.engine.clone(),
                 charges: Arc::clone(&self.charges),
                 meters: self.meters.clone(),
-                modbus_chargers,
+                modbus_chargers: Arc::clone(&self.modbus_chargers),
             };
             tokio::spawn(local_api::serve(listener, api));
         }
@@ -173,7 +191,10 @@ impl Gateway {
         Ok(())
     }
 
-    fn start_modbus_chargers(&self) -> anyhow::Result<Arc<BTreeMap<String, Arc<ModbusCharger>>>> {
+    fn start_modbus_chargers(
+        &self,
+        mut power: BTreeMap<String, Option<Power>>,
+    ) -> anyhow::Result<Chargers> {
         let mut chargers = BTreeMap::new();
         for (id, config) in &self.config.modbus_chargers {
             let (handle, inbox) = match config.central_system {
@@ -184,10 +205,14 @@ impl Gateway {
                 None => (None, None),
             };
             let charges = Arc::clone(&self.charges);
-            let charger = Arc::new(ModbusCharger::new(id, config.clone(), charges, handle));
+            let power = power.remove(id).flatten();
+            let charger = ModbusCharger::new(id, config.clone(), charges, handle, power);
+            let charger = Arc::new(charger);
             if let (Some(inbox), Some(url)) = (inbox, &config.central_system) {
                 self.show(id, url, config, &charger, inbox)?;
             }
+            let following = Arc::clone(&charger);
+            tokio::spawn(async move { following.follow_power().await });
             let recovering = Arc::clone(&charger);
             tokio::spawn(async move {
                 if let Err(error) = recovering.recover().await {
@@ -267,10 +292,26 @@ impl Gateway {
             ended = &mut ended => return outcome(ended),
         }
         tracing::info!("stopping; running charges are kept");
+        self.power_down().await;
         // Where the engine has died, its thread tells why below.
         let _ = self.charges.save_all().await;
         self.engine.stop();
         outcome(ended.await)
+    }
+
+    /// Nobody would measure what flows on, nor switch it off.
+    async fn power_down(&self) {
+        let off: JoinSet<()> =
+            self.modbus_chargers
+                .values()
+                .fold(JoinSet::new(), |mut all, charger| {
+                    let charger = Arc::clone(charger);
+                    all.spawn(async move { charger.power_down().await });
+                    all
+                });
+        if timeout(POWER_DOWN_TIMEOUT, off.join_all()).await.is_err() {
+            tracing::error!("stopping before all power is known to be off");
+        }
     }
 }
 

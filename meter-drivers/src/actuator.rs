@@ -195,6 +195,12 @@ impl Actuator {
         })
     }
 
+    /// What errors and logs call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
     /// Sets `value` and reads it back; it was read from the device when this succeeds.
     ///
     /// # Errors

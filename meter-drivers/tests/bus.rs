@@ -11,6 +11,7 @@ use meter_drivers::simulator::{MapValues, RegisterImage, SimulatedLine, Simulate
 use meter_drivers::transport::{Dialled, Wire};
 use meter_drivers::{
     Bus, Dial, Endpoint, Framing, Meter, MeterConfig, MeterError, Reading, RegisterMap,
+    RegisterMaps,
 };
 use protocol::{EnergyWh, PowerW, UnixMillis};
 use tokio::io::duplex;
@@ -56,13 +57,17 @@ fn map() -> Arc<RegisterMap> {
 }
 
 fn line(units: &[u8], is_there: bool) -> Arc<Line> {
+    line_of(&map(), units, is_there)
+}
+
+fn line_of(map: &RegisterMap, units: &[u8], is_there: bool) -> Arc<Line> {
     let unit = |&unit_id: &u8| {
         let values = MapValues {
             energy: EnergyWh(1_000 * u64::from(unit_id)),
             power: PowerW(0),
             serial: unit_id.into(),
         };
-        let image: Arc<dyn SimulatedUnit> = Arc::new(RegisterImage::of_map(&map(), values));
+        let image: Arc<dyn SimulatedUnit> = Arc::new(RegisterImage::of_map(map, values));
         (unit_id, image)
     };
     Arc::new(Line {
@@ -81,12 +86,16 @@ fn bus(line: &Arc<Line>) -> Bus {
 }
 
 fn meter(bus: &Bus, unit_id: u8, pause: Duration) -> Meter {
+    meter_of(map(), bus, unit_id, pause)
+}
+
+fn meter_of(map: Arc<RegisterMap>, bus: &Bus, unit_id: u8, pause: Duration) -> Meter {
     let config = MeterConfig {
         name: format!("unit-{unit_id}"),
         unit_id,
         timeout: TIMEOUT,
         pause,
-        map: map(),
+        map,
     };
     Meter::new(config, bus)
 }
@@ -220,6 +229,61 @@ async fn frames_keep_their_distance() {
         .await
         .expect("it is there");
     assert!(begun.elapsed() >= pause - GAP, "{:?}", begun.elapsed());
+}
+
+/// The SDM630's map, with `connection` in the table of that name.
+fn map_with(connection: &str) -> Arc<RegisterMap> {
+    let text = include_str!("../models/eastron-sdm630.toml");
+    let table = "[connection]\n";
+    assert_eq!(text.matches(table).count(), 1);
+    let text = text.replacen(table, &format!("{table}{connection}\n"), 1);
+    Arc::new(RegisterMap::parse("eastron-sdm630.toml", &text).expect("it is a map"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pause_that_a_model_needs_is_kept_without_being_asked_for() {
+    let bus = bus(&line(&[1], true));
+    let slow = || map_with("pause_ms = 100");
+    let pause = Duration::from_millis(100);
+    for (asked, kept) in [(Duration::ZERO, pause), (pause * 2, pause * 2)] {
+        let mut meter = meter_of(slow(), &bus, 1, asked);
+        let begun = Instant::now();
+        read(&mut meter).await.expect("it is there");
+        let took = begun.elapsed();
+        assert!(took >= kept * REQUESTS_AT_FIRST - pause, "{took:?}");
+        assert!(took < kept * (REQUESTS_AT_FIRST + 1), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_waited_for_as_long_as_it_takes() {
+    let bus = bus(&line(&[], true));
+    let slow = map_with("answer_within_ms = 700");
+    let mut absent = meter_of(slow, &bus, 1, Duration::ZERO);
+    let silent = read(&mut absent).await;
+    assert!(
+        matches!(silent, Err(MeterError::Silent { waited_ms: 700, .. })),
+        "{silent:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_model_that_can_be_billed_is_read_on_a_line() {
+    for map in RegisterMaps::builtin().iter() {
+        let bus = bus(&line_of(map, &[7], true));
+        let reading = read(&mut meter_of(Arc::clone(map), &bus, 7, Duration::ZERO)).await;
+        if map.not_billable().is_some() {
+            let refused = matches!(reading, Err(MeterError::NotBillable { .. }));
+            assert!(refused, "{}: {reading:?}", map.id());
+            continue;
+        }
+        let reading = reading.unwrap_or_else(|error| panic!("{}: {error}", map.id()));
+        // What the register is too coarse for was rounded down.
+        let missing = 7_000_u64.checked_sub(reading.register.0);
+        let missing = missing.unwrap_or_else(|| panic!("{}: {reading:?}", map.id()));
+        assert!(missing * 1_000 <= reading.resolution_mwh, "{}", map.id());
+        assert_eq!(reading.serial.is_some(), map.serial_number().is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]

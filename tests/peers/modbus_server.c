@@ -2,6 +2,7 @@
  *
  * Prints "ready PORT" (0 for rtu). Input registers 0x34 and 0x48 and the holding registers 0x1E, 0x28
  * and 0xFC00 are those of an Eastron SDM630: 7360 W, 12,345.5 kWh, kWh, word order, serial 20630077.
+ * Coils 0 to 15 and all holding registers may be written.
  * Serves until stdin ends or the line does. */
 
 #include <arpa/inet.h>
@@ -56,7 +57,7 @@ static void serve(modbus_t *context, modbus_mapping_t *registers, int is_line) {
 }
 
 int main(int count, char **words) {
-    modbus_mapping_t *registers = modbus_mapping_new(0, 0, 0xFC02, 0x0166);
+    modbus_mapping_t *registers = modbus_mapping_new(16, 0, 0xFC02, 0x0166);
     if (count < 4 || registers == NULL)
         return fail("usage: rtu DEVICE BAUD UNIT, or tcp PORT UNIT");
     set_f32(registers->tab_input_registers + 0x34, 7360.0f);

@@ -127,6 +127,12 @@ impl Gateway {
         }
     }
 
+    /// Has whatever else `text` says, after what was added before.
+    #[must_use]
+    pub fn more(self, text: &str) -> Self {
+        self.with(format_args!("{text}\n"))
+    }
+
     /// The text.
     #[must_use]
     pub fn text(&self) -> &str {

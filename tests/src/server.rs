@@ -350,6 +350,14 @@ impl Server {
         http::post(&url, None, &json!({"idTag": id_tag}))
     }
 
+    /// Limits the current of the charge at an outlet; `None` where nobody answers.
+    #[must_use]
+    pub fn limit_current(&self, outlet: &str, limit_ma: u32) -> Option<Answer> {
+        let address = self.addresses.get("{api}")?;
+        let url = format!("http://{address}/v1/outlets/{outlet}/current-limit");
+        http::post(&url, None, &json!({"currentLimitMa": limit_ma}))
+    }
+
     /// Releases a held charge; `None` where nobody answers.
     #[must_use]
     pub fn release(&self, number: u64) -> Option<Answer> {

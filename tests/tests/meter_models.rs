@@ -13,7 +13,8 @@ use meter_drivers::{Block, Bus, Endpoint, MeterConfig, RegisterMap};
 use num_bigint::BigInt;
 use protocol::UnixMillis;
 use serde_json::Value;
-use tests::{Peer, Place};
+use tests::config::Gateway;
+use tests::{Peer, Place, Server, until};
 use tokio_modbus::client::{Context, Reader, tcp};
 use tokio_modbus::slave::{Slave, SlaveContext};
 
@@ -278,4 +279,33 @@ fn every_map_reads_what_somebody_else_expects() {
         "48 maps, 4 SunSpec devices"
     );
     assert_eq!(found, [""; 0], "{}", found.join("\n"));
+}
+
+#[test]
+fn a_gateway_reads_a_meter_that_tells_its_registers_and_says_when_it_is_gone() {
+    let place = Place::new(PROGRAM);
+    let (peer, ports) = serve(&place);
+    let address = format!("127.0.0.1:{}", ports["sunspec-203"]);
+    let config = Gateway::new("ws://127.0.0.1:1/billing", "no-token")
+        .meter("roof-meter", &address)
+        .outlet("roof", "household", Some("roof-meter"));
+    let mut gateway = Server::gateway(&place, "gateway", config.text());
+    gateway.reconfigure("eastron-sdm630", "sunspec");
+    gateway.start();
+    let meter = |quality: &str| {
+        until(quality, || {
+            let status = gateway.status()?;
+            let meter = status["meters"]["roof-meter"].clone();
+            (meter["quality"] == quality).then_some(meter)
+        })
+    };
+    let good = meter("good");
+    assert_eq!(good["registerWh"], 85_857_530);
+    assert_eq!(good["fault"], Value::Null);
+    drop(peer);
+    let stale = meter("stale");
+    assert_eq!(stale["registerWh"], 85_857_530);
+    assert!(stale["fault"].as_str().is_some(), "{stale}");
+    // The time of the reading, not of the attempt: it stands still.
+    assert_eq!(meter("stale")["readAt"], stale["readAt"]);
 }

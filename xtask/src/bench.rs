@@ -1,7 +1,10 @@
-//! `cargo xtask bench`: what the rules cost, beside their limits or peers of the same run.
+//! `cargo xtask bench`: what the rules and the meters cost, beside their limits or peers of the same run.
 
 use crate::command::run as run_command;
 use crate::workspace::Workspace;
+
+/// Packages and their benchmarks.
+const BENCHES: [(&str, &str); 2] = [("ledger", "rules"), ("tests", "meters")];
 
 /// What is measured.
 #[derive(clap::Args)]
@@ -16,23 +19,29 @@ pub(crate) struct Settings {
 /// would decide then.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let workspace = Workspace::find()?;
-    run_command(
-        workspace
-            .command("cargo")
-            .args(["bench", "--quiet", "--package", "ledger"])
-            .args(["--bench", "rules", "--"])
-            .args(&settings.names),
-    )
+    for (package, bench) in BENCHES {
+        run_command(
+            workspace
+                .command("cargo")
+                .args(["bench", "--quiet", "--package", package])
+                .args(["--bench", bench, "--"])
+                .args(&settings.names),
+        )?;
+    }
+    Ok(())
 }
 
 /// Runs each benchmark at a tiny size, in the build that the tests use.
 pub(crate) fn short(workspace: &Workspace) -> anyhow::Result<()> {
-    run_command(workspace.cargo_all("bench").args([
-        "--profile",
-        "dev",
-        "--bench",
-        "rules",
-        "--",
-        "--short",
-    ]))
+    for (_, bench) in BENCHES {
+        run_command(workspace.cargo_all("bench").args([
+            "--profile",
+            "dev",
+            "--bench",
+            bench,
+            "--",
+            "--short",
+        ]))?;
+    }
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! The project's own commands, run as `cargo xtask …`.
 //!
-//! They need Rust and Git; what else a step needs it installs below `target`, or it says what is
-//! missing and how to get it. `test` is what CI runs, `prove` and `fuzz` the runs that take too long
-//! for that, `bench` what the rules cost, `record` shows the demo to those who only read the README.
+//! They need Rust and Git; what else a step needs it installs below `target` (as root also Debian
+//! packages, where they are missing), or it says what is missing and how to get it. `test` is what CI
+//! runs, `prove` and `fuzz` the runs that take too long for that, `bench` what the rules cost,
+//! `record` shows the demo to those who only read the README.
 
 mod bench;
 mod command;

@@ -18,6 +18,10 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("format", || {
         run_command(workspace.command("cargo").args(["fmt", "--all", "--check"]))
     })?;
+    // Early, so that nobody waits for minutes to be told what is missing.
+    steps.run("programs that meters are tried against", || {
+        modbus_peers::provide()
+    })?;
     steps.run("clippy", || {
         run_command(
             workspace
@@ -45,10 +49,6 @@ fn run_steps(workspace: &Workspace, steps: &mut Steps) -> anyhow::Result<()> {
     steps.run("simulated runs", || simulate::short(workspace))?;
     steps.run("patches", || patches::all_apply(workspace))?;
     steps.run("benchmarks, tiny", || bench::short(workspace))?;
-    steps.run(
-        "programs that meters are tried against",
-        modbus_peers::check,
-    )?;
     let python = steps.run("Python peers", || peers::python(workspace))?;
     let node = steps.run("Node peers", || node_peers::modules(workspace))?;
     steps.run("integration and end-to-end tests", || {

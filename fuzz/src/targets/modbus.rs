@@ -1,4 +1,4 @@
-//! Answers of a Modbus TCP meter, over loopback.
+//! Answers of a Modbus TCP meter, and of a relay, over loopback.
 //!
 //! An input is a list of answers, each a byte for its length and then a frame, the first two bytes of
 //! which are XORed with the request's transaction id. After the last one the meter closes the
@@ -8,16 +8,23 @@ use std::io;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use meter_drivers::{Bus, Endpoint, Meter, MeterConfig, MeterError, Reading, RegisterMap};
+use meter_drivers::{
+    Actuator, ActuatorConfig, ActuatorError, Bus, Endpoint, Meter, MeterConfig, MeterError,
+    Reading, RegisterMap, Target,
+};
 use protocol::UnixMillis;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::{Corpus, numbered, runtime};
 
-/// A request for registers: seven bytes before the PDU, five of it.
+/// A request for registers, or one that switches a coil: seven bytes before the PDU, five of it.
 const REQUEST_BYTES: usize = 12;
+
+/// Longer waits tell nothing: an input that is good is answered at once, and others are no success.
+const SWITCH_TIMEOUT: Duration = Duration::from_millis(50);
 
 pub(super) fn check(bytes: &[u8]) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(runtime);
@@ -26,6 +33,30 @@ pub(super) fn check(bytes: &[u8]) {
         // Four good answers: two probes, the serial number, energy with power.
         assert!(bytes.len() >= 4 * (7 + 3), "a reading out of {bytes:?}");
         assert_eq!(reading.taken_at, clock);
+    }
+    let switched = RUNTIME.block_on(async { timeout(SWITCH_TIMEOUT, switch_once(bytes)).await });
+    if matches!(switched, Ok(Ok(()))) {
+        // Two good answers: to the write, and to the read behind it.
+        assert!(bytes.len() >= 2 * 7 + 5 + 3, "switched by {bytes:?}");
+    }
+}
+
+async fn switch_once(answers: &[u8]) -> Result<(), ActuatorError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let bus = Bus::start(Endpoint::Tcp {
+        address: listener.local_addr().expect("it is bound").to_string(),
+    });
+    let config = ActuatorConfig {
+        name: "relay".to_owned(),
+        unit_id: 1,
+        timeout: Duration::from_millis(200),
+        pause: Duration::ZERO,
+        target: Target::Coil { address: 3 },
+    };
+    let mut relay = Actuator::new(config, &bus).expect("no broadcast");
+    tokio::select! {
+        switched = relay.set(1) => switched,
+        never = serve(listener, answers) => never,
     }
 }
 
@@ -109,6 +140,8 @@ pub(super) fn corpus() -> Corpus {
         [identity.as_slice(), &energy_and_power].concat(),
         [identity.as_slice(), &refusal].concat(),
         [identity.as_slice(), &foreign].concat(),
+        [frame(&[5, 0, 3, 0xFF, 0]), frame(&[1, 1, 1])].concat(),
+        [frame(&[5, 0, 3, 0, 0]), frame(&[1, 1, 1])].concat(),
     ])
 }
 
@@ -129,5 +162,13 @@ mod tests {
             Err(MeterError::WrongRegisterMap { .. })
         ));
         assert!(matches!(read("02"), Err(MeterError::ForeignReply { .. })));
+    }
+
+    #[test]
+    fn a_relay_is_switched_by_its_own_answers_alone() {
+        let switch = |input: &str| runtime().block_on(switch_once(&corpus()[input]));
+        switch("03").expect("it is on");
+        let foreign = switch("04").expect_err("the answer is to another write");
+        assert!(matches!(foreign, ActuatorError::NoAnswer { .. }));
     }
 }

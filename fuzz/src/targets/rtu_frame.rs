@@ -29,5 +29,10 @@ pub(super) fn corpus() -> Corpus {
     let mut damaged = answer.clone();
     damaged[4] ^= 1;
     let two = [answer.as_slice(), &refusal].concat();
-    numbered([answer, refusal, longest, damaged, two])
+    let coil = frame(12, &[1, 1, 1]);
+    let switched = frame(12, &[5, 0, 3, 0xFF, 0]);
+    let written = frame(12, &[16, 0, 3, 0, 2]);
+    numbered([
+        answer, refusal, longest, damaged, two, coil, switched, written,
+    ])
 }

@@ -47,6 +47,18 @@ impl Charges {
             .await
     }
 
+    /// Takes in what the meter of a running charge shows now, where it answers.
+    pub(crate) async fn observe_now(&self, record: &Record) -> Result<(), ChargeError> {
+        let Source::Meter { name, .. } = &record.source else {
+            return Ok(());
+        };
+        match self.meters.read_now(name).await {
+            Ok(checked) => self.observe_meter(name, &checked.read).await,
+            // What it counts until it is read again is held, as after a kill.
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn change(
         &self,
         is_meant: impl Fn(&Record) -> bool,

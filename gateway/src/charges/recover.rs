@@ -20,16 +20,18 @@ impl Charges {
         records
     }
 
-    /// Waits for the first reading of an interrupted charge's meter, because only it tells what
-    /// was counted meanwhile.
+    /// Waits for the next reading of an interrupted charge's meter, because only it tells what was
+    /// counted meanwhile.
     pub(crate) async fn wait_for_meter(&self, record: &Record) {
         if record.ended.is_none()
             && let Source::Meter { name, .. } = &record.source
             && let Some(mut state) = self.meters.follow(name)
         {
+            // Power may have been taken away since the one before.
+            let newest = state.borrow().number();
             // An error means that the meter is not read any more, as when the process ends.
             let _ = state
-                .wait_for(|state: &MeterState| state.newest.is_some())
+                .wait_for(|state: &MeterState| state.number() > newest)
                 .await;
         }
     }

@@ -14,14 +14,14 @@ use super::{Check, Config, ConfigError, raw};
 /// Rate of a line where neither the file nor a map says any: what most meters leave the factory with.
 const USUAL_BAUD: u32 = 9_600;
 /// How long a meter with a line to itself is waited for.
-const TIMEOUT_ALONE_MS: u64 = 1_000;
+pub(super) const TIMEOUT_ALONE_MS: u64 = 1_000;
 /// How long a meter among others is waited for: each of these milliseconds is taken from them.
-const TIMEOUT_SHARED_MS: u64 = 500;
+pub(super) const TIMEOUT_SHARED_MS: u64 = 500;
 /// What passes between a meter's answer and us, where a map says by when the meter answers: an adapter
 /// hands bytes on every 16 ms, a network is slower.
 const ON_THE_WAY_MS: u64 = 100;
 /// The longest that one may be waited for, so that a silent one costs the others less than 2 s.
-const LONGEST_TIMEOUT_SHARED_MS: u64 = 1_900;
+pub(super) const LONGEST_TIMEOUT_SHARED_MS: u64 = 1_900;
 
 /// The model that stands for every meter which tells its registers itself.
 const SUNSPEC: &str = "sunspec";
@@ -311,7 +311,7 @@ impl Check<'_> {
         }
     }
 
-    fn host_and_port(&self, key: &str, address: &str) -> Result<String, ConfigError> {
+    pub(super) fn host_and_port(&self, key: &str, address: &str) -> Result<String, ConfigError> {
         let has_port = address
             .rsplit_once(':')
             .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());

@@ -1,5 +1,6 @@
 //! The configuration file: read once, checked once, passed along.
 
+mod control;
 mod meters;
 mod neighbours;
 mod raw;
@@ -16,6 +17,7 @@ use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
 use crate::signed::SignedMeterKey;
+pub(crate) use control::{CurrentLimitConfig, PlaceConfig, RelayConfig};
 pub(crate) use meters::{MeterConfig, MeterLine, MeterModel};
 
 /// What an outlet can give at most where nothing is configured: 3 × 80 A at 230 V.
@@ -106,6 +108,10 @@ pub struct ModbusChargerConfig {
     pub central_system: Option<String>,
     /// Who says yes to an idTag.
     pub authorization: Policy,
+    /// What switches its power, where the gateway does.
+    pub relay: Option<RelayConfig>,
+    /// What limits its current, where the gateway does.
+    pub current_limit: Option<CurrentLimitConfig>,
 }
 
 /// Who says yes to an idTag.
@@ -317,7 +323,7 @@ impl Check<'_> {
             )?;
         }
         for charger in raw.modbus_charger {
-            let (id, checked) = self.modbus_charger(charger)?;
+            let (id, checked) = self.modbus_charger(charger, &config)?;
             self.once(
                 config.modbus_chargers.insert(id.clone(), checked),
                 "modbus_charger.id",
@@ -453,6 +459,7 @@ impl Check<'_> {
     fn modbus_charger(
         &self,
         raw: raw::ModbusCharger,
+        config: &Config,
     ) -> Result<(String, ModbusChargerConfig), ConfigError> {
         let id = self.identity("modbus_charger.id", &raw.id)?;
         if let Some(url) = &raw.central_system {
@@ -472,7 +479,13 @@ impl Check<'_> {
             let accepted = "without a central_system only \"chain\" can answer";
             return Err(self.refuse(key, &raw.authorization, accepted));
         }
+        let relay = raw.relay;
+        let relay = relay.map(|relay| self.relay(&id, &raw.outlet, relay, config));
+        let limit = raw.current_limit;
+        let limit = limit.map(|limit| self.current_limit(&id, &raw.outlet, limit, config));
         let charger = ModbusChargerConfig {
+            relay: relay.transpose()?,
+            current_limit: limit.transpose()?,
             outlet: raw.outlet,
             central_system: raw.central_system,
             authorization,
@@ -483,6 +496,7 @@ impl Check<'_> {
     /// What is named must be there, and no outlet or meter may serve twice.
     fn references(&self, config: &Config) -> Result<(), ConfigError> {
         self.lines(config)?;
+        self.places(config)?;
         let mut meters = BTreeSet::new();
         for outlet in config.outlets.values() {
             let Some(meter) = &outlet.meter else { continue };

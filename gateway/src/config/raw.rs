@@ -144,6 +144,44 @@ pub(super) struct ModbusCharger {
     pub(super) central_system: Option<String>,
     #[serde(default = "chain")]
     pub(super) authorization: String,
+    pub(super) relay: Option<Relay>,
+    pub(super) current_limit: Option<CurrentLimit>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Relay {
+    pub(super) bus: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) unit_id: Option<u8>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) coil: Option<u16>,
+    pub(super) register: Option<u16>,
+    pub(super) write_function: Option<u8>,
+    pub(super) on: Option<u16>,
+    pub(super) off: Option<u16>,
+    pub(super) dead_man_s: Option<u32>,
+    pub(super) dead_man_register: Option<u16>,
+    pub(super) dead_man_unit: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CurrentLimit {
+    pub(super) bus: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) unit_id: Option<u8>,
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) register: u16,
+    pub(super) registers: Option<u8>,
+    pub(super) write_function: Option<u8>,
+    pub(super) unit: String,
+    pub(super) minimum_a: u32,
+    pub(super) maximum_a: u32,
+    pub(super) when_idle: Option<String>,
+    pub(super) dead_man_s: Option<u32>,
+    pub(super) dead_man_register: Option<u16>,
+    pub(super) dead_man_unit: Option<String>,
 }
 
 fn one() -> u8 {

@@ -1,3 +1,5 @@
+mod control;
+
 use std::time::Duration;
 
 use meter_drivers::{Endpoint, Parity, RegisterMap, SerialSettings, StopBits};

@@ -3,15 +3,14 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use bench_report::{Effort, Row};
 use ledger::block::{Block, Record};
 use ledger::store::{Store, Table, Write};
 use ledger::{State, apply};
 use protocol::{Genesis, canonical, decode};
 
-use crate::Effort;
 use crate::crowd::Crowd;
 use crate::peer::{Signatures, in_turn, number, rate};
-use crate::table::Row;
 
 /// How often the chain is written to measure its space.
 const COPIES: usize = 16;

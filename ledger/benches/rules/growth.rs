@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
+use bench_report::{Effort, Row};
 use ledger::store::Store;
 use ledger::{State, apply};
 use protocol::canonical;
 
-use crate::Effort;
 use crate::clock;
 use crate::crowd::{Crowd, Work};
 use crate::peer::number;
-use crate::table::Row;
 
 /// Charges in a round at most, as the provider has it.
 const ROUND: usize = 10_000;

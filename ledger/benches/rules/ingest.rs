@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
+use bench_report::{Effort, Row};
 use ledger::store::Store;
 
-use crate::Effort;
 use crate::clock;
 use crate::crowd::{Crowd, receipts};
 use crate::peer::{Signatures, rate};
-use crate::table::Row;
 
 /// Charges in one sync.
 const BATCH: usize = 1_000;

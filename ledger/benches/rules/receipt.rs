@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use bench_report::{Effort, Row};
 use ledger::block::{Ballot, Header, VERSION};
 use ledger::receipt_file::{Descendant, FinalityProof, ReceiptFile, Sources, issue};
 use ledger::store::Store;
 use ledger::{State, apply};
 use protocol::{Genesis, Hash, Signed, UnixSeconds, canonical};
 
-use crate::Effort;
 use crate::crowd::{Crowd, provider_key};
 use crate::peer::{Signatures, in_turn, number, rate};
-use crate::table::Row;
 
 /// Headers in the chain: 2^25, nearly a thousand years of quarters of an hour.
 const LOG_LEVELS: u32 = 25;

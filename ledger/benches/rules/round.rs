@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use bench_report::{Effort, Row};
 use ledger::store::Store;
 
-use crate::Effort;
 use crate::crowd::Crowd;
 use crate::peer::{Signatures, in_turn, number};
-use crate::table::Row;
 
 pub(crate) fn run(effort: Effort) -> Vec<Row> {
     let (groups, charges) = (effort.pick(1_000, 3), effort.pick(10_000, 30));

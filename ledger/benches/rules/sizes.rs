@@ -1,13 +1,12 @@
 //! Bytes of what travels and of what stays.
 
+use bench_report::{Effort, Row};
 use borsh::BorshSerialize;
 use ledger::store::Store;
 use protocol::canonical;
 
-use crate::Effort;
 use crate::crowd::{Crowd, profile};
 use crate::peer::number;
-use crate::table::Row;
 
 const CHARGERS: usize = 10;
 

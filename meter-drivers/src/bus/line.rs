@@ -104,7 +104,10 @@ impl Line {
         self.pause = ask.pause;
         match self.framing {
             Framing::Tcp => {
-                tokio::time::sleep_until(self.active + pause).await;
+                // A timer takes a millisecond also where its time is over.
+                if self.active + pause > Instant::now() {
+                    tokio::time::sleep_until(self.active + pause).await;
+                }
                 self.exchange_tcp(ask, transaction).await
             }
             Framing::Rtu => {
@@ -267,14 +270,13 @@ impl Line {
         let limit = Instant::now() + NEVER_SILENT_AFTER.max(gap * 2);
         let mut gap = gap;
         loop {
-            // Also when the time is over already, one look is taken at what has arrived.
-            match timeout_at(self.active + gap, self.receive()).await {
-                Err(_) => return Ok(()),
-                Ok(Err(error)) => return Err(Fault::Lost(error)),
-                Ok(Ok(())) if Instant::now() > limit => {
+            match self.receive_until(self.active + gap).await {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(Fault::Lost(error)),
+                Some(Ok(())) if Instant::now() > limit => {
                     return Err(Fault::Garbled("the line is never silent".to_owned()));
                 }
-                Ok(Ok(())) => {
+                Some(Ok(())) => {
                     self.buffer.clear();
                     gap = gap.max(DRAINED_AFTER);
                 }
@@ -287,6 +289,19 @@ impl Line {
         // A line that is never silent, or has ended, fails the next request, too.
         let _ = self.fall_silent(self.pace.gap.max(DRAINED_AFTER)).await;
         self.buffer.clear();
+    }
+
+    /// Waits for bytes until `moment`; where it is over already, one look is taken at what has arrived.
+    async fn receive_until(&mut self, moment: Instant) -> Option<io::Result<()>> {
+        if moment > Instant::now() {
+            return timeout_at(moment, self.receive()).await.ok();
+        }
+        // A timer takes a millisecond also where its time is over.
+        tokio::select! {
+            biased;
+            received = self.receive() => Some(received),
+            () = std::future::ready(()) => None,
+        }
     }
 
     /// Waits for bytes and adds them to the buffer.

@@ -111,6 +111,28 @@ fn a_value_no_meter_can_have_is_refused_by_its_key() {
 }
 
 #[test]
+fn a_number_that_no_request_may_ask_for_is_refused() {
+    let small = SDM630.replacen("= 80", "= 2", 1);
+    RegisterMap::parse("x.toml", &small).expect("each of its numbers takes two registers");
+    for (from, to, expected) in [
+        ("\"u32\"", "\"u64\"", "identity.serial.type"),
+        (
+            "type = \"f32\"\nexpect",
+            "type = \"f64\"\nexpect",
+            "probes.type",
+        ),
+    ] {
+        assert!(small.contains(from), "nothing to replace");
+        let text = small.replacen(from, to, 1);
+        let error = RegisterMap::parse("x.toml", &text).expect_err("four registers");
+        assert!(
+            matches!(&error, MapError::Value { key, .. } if key == expected),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_billing_register_is_refused_where_it_is_in_doubt() {
     check_import("{ address = 0x0048 }", "measurands.energy_import.unit");
     check_import(

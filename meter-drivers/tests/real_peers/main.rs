@@ -1,6 +1,7 @@
 //! The driver and the simulator against other people's Modbus: pymodbus, libmodbus and mbpoll, over
 //! TCP, over RTU on a pair of serial ports, and over RTU in TCP. Time, sockets and terminals are real.
 
+mod actuators;
 mod programs;
 
 use std::path::Path;

@@ -70,13 +70,13 @@ pub(crate) struct Pymodbus(Program);
 
 impl Pymodbus {
     #[track_caller]
-    fn start(arguments: &[&str]) -> Self {
+    fn start(script: &str, arguments: &[&str]) -> Self {
         let Some(python) = std::env::var_os(PYTHON) else {
             panic!("{PYTHON} is not set; run cargo xtask test, which installs the Python peers");
         };
         let mut command = Command::new(python);
         command
-            .arg(peers().join("modbus_line.py"))
+            .arg(peers().join(script))
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         Self(Program::start(command, "the Python of the peers is gone"))
@@ -92,7 +92,10 @@ impl Pymodbus {
     #[track_caller]
     pub(crate) fn listening_at(transport: &str, units: &str, port: u16) -> (Self, String) {
         let port = port.to_string();
-        let mut peer = Self::start(&[transport, "--units", units, "--port", &port]);
+        let mut peer = Self::start(
+            "modbus_line.py",
+            &[transport, "--units", units, "--port", &port],
+        );
         let port = peer.0.json("port");
         (peer, format!("127.0.0.1:{port}"))
     }
@@ -101,9 +104,37 @@ impl Pymodbus {
     #[track_caller]
     pub(crate) fn on(device: &Path, units: &str) -> Self {
         let path = device.to_str().expect("a plain path");
-        let mut peer = Self::start(&["rtu", "--units", units, "--device", path]);
+        let mut peer = Self::start(
+            "modbus_line.py",
+            &["rtu", "--units", units, "--device", path],
+        );
         peer.0.json("device");
         peer
+    }
+
+    /// A switched outlet on `transport`, at the address returned.
+    #[track_caller]
+    pub(crate) fn outlet(transport: &str) -> (Self, String) {
+        let mut peer = Self::start("modbus_outlet.py", &[transport, "--energy-wh", "5000"]);
+        let port = peer.0.json("port");
+        (peer, format!("127.0.0.1:{port}"))
+    }
+
+    /// A switched outlet on a serial port.
+    #[track_caller]
+    pub(crate) fn outlet_on(device: &Path) -> Self {
+        let path = device.to_str().expect("a plain path");
+        let arguments = ["rtu", "--energy-wh", "5000", "--device", path];
+        let mut peer = Self::start("modbus_outlet.py", &arguments);
+        peer.0.json("device");
+        peer
+    }
+
+    /// Tells it a line, and gives what it says of `key`.
+    #[track_caller]
+    pub(crate) fn say(&mut self, line: &str, key: &str) -> Value {
+        self.0.tell(line);
+        self.0.json(key)
     }
 
     #[track_caller]

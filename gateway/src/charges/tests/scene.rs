@@ -11,6 +11,7 @@ use protocol::{EnergyWh, KeyPair};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::lines::Lines;
 use crate::shell::Shell;
 
 const CONFIG: &str = r#"
@@ -120,7 +121,7 @@ impl Scene {
         let store = Arc::clone(&self.store);
         let (engine, thread) =
             Engine::start(node, Arc::clone(&store), shell, Arc::new(NoWatch)).expect("a thread");
-        let meters = Meters::start(&self.config, &clock);
+        let meters = Meters::start(&self.config, &clock, &mut Lines::start(&self.config));
         let config = Arc::clone(&self.config);
         let charges = Charges::load(config, engine.clone(), store, clock, meters, authorizer);
         Gateway {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// One figure.
-pub(crate) struct Row {
+#[derive(Clone, Debug)]
+pub struct Row {
     what: String,
     measured: String,
     against: String,
@@ -13,7 +14,8 @@ pub(crate) struct Row {
 
 impl Row {
     /// A figure that has to stay at or below `limit`.
-    pub(crate) fn at_most(what: impl Into<String>, measured: f64, limit: f64, unit: &str) -> Self {
+    #[must_use]
+    pub fn at_most(what: impl Into<String>, measured: f64, limit: f64, unit: &str) -> Self {
         Self {
             what: what.into(),
             measured: quantity(measured, unit),
@@ -24,7 +26,8 @@ impl Row {
     }
 
     /// A rate that has to reach `share` of what its peer reaches in the same run.
-    pub(crate) fn rate(what: impl Into<String>, rate: f64, peer: f64, share: f64) -> Self {
+    #[must_use]
+    pub fn rate(what: impl Into<String>, rate: f64, peer: f64, share: f64) -> Self {
         Self {
             what: what.into(),
             measured: quantity(rate, "/s"),
@@ -35,7 +38,8 @@ impl Row {
     }
 
     /// A figure beside another of the same run, without a limit.
-    pub(crate) fn beside(what: impl Into<String>, measured: f64, peer: f64, unit: &str) -> Self {
+    #[must_use]
+    pub fn beside(what: impl Into<String>, measured: f64, peer: f64, unit: &str) -> Self {
         Self {
             what: what.into(),
             measured: quantity(measured, unit),
@@ -46,7 +50,8 @@ impl Row {
     }
 
     /// A figure to know.
-    pub(crate) fn plain(what: impl Into<String>, measured: f64, unit: &str) -> Self {
+    #[must_use]
+    pub fn plain(what: impl Into<String>, measured: f64, unit: &str) -> Self {
         Self {
             what: what.into(),
             measured: quantity(measured, unit),
@@ -57,7 +62,8 @@ impl Row {
     }
 
     /// A line above others.
-    pub(crate) fn head(what: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn head(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             measured: String::new(),
@@ -67,7 +73,9 @@ impl Row {
         }
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether it misses its limit.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         self.is_within == Some(false)
     }
 }
