@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use gateway::{Carried, ChargeDetail, SignedDetail, Standing};
 use ledger::accounts::Accounts;
 use ledger::block::{Ballot, Block, Body, ChargeLine, GroupBlock, Header, Record};
 use ledger::evidence::{
@@ -70,6 +71,7 @@ pub fn structures() -> &'static [Structure] {
             of_evidence(),
             of_exhibits(),
             of_receipts(chain),
+            of_details(),
             of_states(chain),
             of_stores(chain),
         ];
@@ -110,6 +112,48 @@ fn values() -> Vec<Structure> {
         of::<Neighbour>("Neighbour", [stores::neighbour()]),
         of("UnixSeconds", [UnixSeconds(1_800_000_000)]),
         of("UnixMillis", [UnixMillis(1_800_000_000_000)]),
+    ]
+}
+
+fn of_details() -> Vec<Structure> {
+    let record = Carried::Record {
+        text: "OCMF|{}|{\"SD\":\"00\"}".to_owned(),
+        payload: [8; 32],
+        claimed_key: Some(vec![4, 9]),
+    };
+    let unread = Carried::Unread {
+        sent: "<signedMeterValue/>".to_owned(),
+        why: "no OCMF".to_owned(),
+    };
+    let why = || "no key is configured".to_owned();
+    let standings = [
+        Standing::Unsigned,
+        Standing::Verified { key: vec![48, 0] },
+        Standing::NotVerified { why: why() },
+        Standing::Refused { why: why() },
+    ];
+    let details = standings.clone().map(|standing| SignedDetail {
+        standing,
+        transaction: 7,
+        values: vec![record.clone(), unread.clone()],
+    });
+    let charges = details.clone().map(|signed| ChargeDetail {
+        version: 2,
+        id: [3; 16],
+        meter_model: "eastron-sdm630".to_owned(),
+        meter_serial: "12345678".to_owned(),
+        resolution_mwh: 1_000,
+        is_coarse: false,
+        is_average_power: true,
+        reason: "Local".to_owned(),
+        quarters: vec![(UnixMillis(1_800_000_000_000), EnergyWh(1_000))],
+        signed,
+    });
+    vec![
+        of::<Carried>("Carried", [record, unread]),
+        of::<Standing>("Standing", standings),
+        of::<SignedDetail>("SignedDetail", details),
+        of::<ChargeDetail>("ChargeDetail", charges),
     ]
 }
 

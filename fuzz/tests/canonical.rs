@@ -315,7 +315,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("AddressEntry", "the store target"),
     ("NodeEntry", "the store target"),
     ("GroupEntry", "the store target"),
-    ("ChargeDetail", "hashed only: no program reads it back"),
 ];
 
 #[test]

@@ -26,6 +26,7 @@ mod power;
 mod receipts;
 mod run;
 mod shell;
+mod signed;
 mod southbound;
 mod uplink;
 
@@ -40,7 +41,9 @@ use ledger::store::Watch;
 use protocol::PublicKey;
 use tracing_subscriber::EnvFilter;
 
+pub use charges::ChargeDetail;
 pub use config::{Config, ConfigError};
+pub use signed::{Carried, SignedDetail, Standing};
 
 #[derive(Parser)]
 #[command(
@@ -67,6 +70,9 @@ enum Command {
     /// Look at receipt files
     #[command(subcommand)]
     Receipt(ReceiptCommand),
+    /// Look at signed meter data (OCMF)
+    #[command(subcommand)]
+    Ocmf(OcmfCommand),
     /// Look at evidence files
     #[command(subcommand)]
     Evidence(EvidenceCommand),
@@ -97,6 +103,18 @@ enum ReceiptCommand {
 }
 
 #[derive(Subcommand)]
+enum OcmfCommand {
+    /// Check signed meter data offline and say what it proves
+    Verify {
+        /// The XML file beside a receipt, or a file with one record
+        file: PathBuf,
+        /// The meter's public key as printed on it, in hex or base64
+        #[arg(long, value_parser = parse_meter_key)]
+        key: Option<signed::SignedMeterKey>,
+    },
+}
+
+#[derive(Subcommand)]
 enum EvidenceCommand {
     /// Check an evidence file offline and say what the provider did
     Verify {
@@ -112,6 +130,10 @@ fn parse_key(text: &str) -> Result<PublicKey, String> {
     let key = PublicKey::try_from(text.to_owned()).map_err(|error| error.to_string())?;
     key.check().map_err(|error| error.to_string())?;
     Ok(key)
+}
+
+fn parse_meter_key(text: &str) -> Result<signed::SignedMeterKey, String> {
+    signed::SignedMeterKey::parse(text).map_err(|error| error.to_string())
 }
 
 /// The program: reads `args`, runs, tells in one line what went wrong.
@@ -154,6 +176,10 @@ fn carry_out(command: Command, watch: Arc<dyn Watch>) -> anyhow::Result<ExitCode
         }
         Command::Receipt(ReceiptCommand::Verify { file, provider_key }) => {
             let told = receipts::verify(&file, provider_key.as_ref());
+            print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
+        }
+        Command::Ocmf(OcmfCommand::Verify { file, key }) => {
+            let told = signed::verify_file(&file, key.as_ref());
             print!("{}", told.map_err(|error| error.context("NOT PROVEN"))?);
         }
         Command::Evidence(EvidenceCommand::Verify { file, provider_key }) => {

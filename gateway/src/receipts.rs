@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use anyhow::Context;
 use ledger::node::{Node, forget_receipt, stored_receipts};
 use ledger::receipt_file::{MAX_BYTES, Proven, ReceiptFile};
-use ledger::store::{Engine, Store};
+use ledger::store::{Engine, Store, Write};
 use ledger::tariff::in_words;
 use protocol::PublicKey;
 
 use crate::files::{read_bounded, write_whole};
+use crate::signed::{export, with_detail};
 
 /// Receipt files that may wait for the disk.
 const QUEUE: usize = 1_024;
@@ -33,9 +35,14 @@ pub(crate) fn queue() -> (Writer, Waiting) {
 
 impl Waiting {
     /// Writes receipt files on a thread of its own; what is safe in its file leaves the store.
-    pub(crate) fn write(self, directory: PathBuf, engine: Engine<Node>) -> std::io::Result<()> {
+    pub(crate) fn write(
+        self,
+        directory: PathBuf,
+        engine: Engine<Node>,
+        store: Arc<Store>,
+    ) -> std::io::Result<()> {
         let thread = std::thread::Builder::new().name("receipts".to_owned());
-        thread.spawn(move || write(&directory, &self.0, &engine))?;
+        thread.spawn(move || write(&directory, &self.0, &engine, &store))?;
         Ok(())
     }
 }
@@ -51,12 +58,12 @@ impl Writer {
     }
 }
 
-fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Node>) {
+fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Node>, store: &Store) {
     while let Ok((seq, receipt)) = files.recv() {
-        match write_whole(directory, &file_name(seq), &receipt) {
-            Ok(()) => {
+        match write_files(directory, seq, &receipt, store) {
+            Ok(written) => {
                 // A stopped engine leaves it in the store, and the next start sees its file.
-                let _ = engine.durably(vec![forget_receipt(seq)], Vec::new(), || {});
+                let _ = engine.durably(written, Vec::new(), || {});
             }
             Err(error) => {
                 tracing::error!(seq, %error, "cannot write the receipt file; it is kept in the store");
@@ -65,8 +72,28 @@ fn write(directory: &Path, files: &Receiver<(u32, Vec<u8>)>, engine: &Engine<Nod
     }
 }
 
+/// Writes the files of a final charge; gives what can be forgotten then.
+///
+/// The receipt is last: whoever sees it sees what belongs to it.
+fn write_files(
+    directory: &Path,
+    seq: u32,
+    receipt: &[u8],
+    store: &Store,
+) -> std::io::Result<Vec<Write>> {
+    let mut written: Vec<Write> = Vec::new();
+    written.extend(export(directory, &base_name(seq), receipt, store)?);
+    write_whole(directory, &file_name(seq), receipt)?;
+    written.push(forget_receipt(seq));
+    Ok(written)
+}
+
+fn base_name(seq: u32) -> String {
+    format!("charge-{seq:08}")
+}
+
 fn file_name(seq: u32) -> String {
-    format!("charge-{seq:08}.receipt")
+    format!("{}.receipt", base_name(seq))
 }
 
 /// Writes the files that are still in the store, such as after a kill between sync and file.
@@ -76,8 +103,8 @@ pub(crate) fn restore(directory: &Path, store: &Store) -> anyhow::Result<()> {
     let mut written = Vec::new();
     let mut failed = None;
     stored_receipts(store, |seq, receipt| {
-        match write_whole(directory, &file_name(seq), &receipt) {
-            Ok(()) => written.push(forget_receipt(seq)),
+        match write_files(directory, seq, &receipt, store) {
+            Ok(done) => written.extend(done),
             Err(error) => failed = Some(error),
         }
     })?;
@@ -100,7 +127,11 @@ pub(crate) fn verify(path: &Path, provider: Option<&PublicKey>) -> anyhow::Resul
     let bytes = read_bounded(path, MAX_BYTES, "a receipt file")?;
     let file = ReceiptFile::from_bytes(&bytes)?;
     let proven = file.verify(provider)?;
-    Ok(tell(&file, &proven, provider.is_some()))
+    let mut told = tell(&file, &proven, provider.is_some());
+    if let Some(signed) = with_detail(path, file.line.profile.body.detail)? {
+        let _ = writeln!(told, "signed data   {signed}");
+    }
+    Ok(told)
 }
 
 fn tell(file: &ReceiptFile, proven: &Proven, is_pinned: bool) -> String {
@@ -195,7 +226,7 @@ mod tests {
     use ledger::merkle::Way;
     use ledger::receipt_file::{Anchor, Closing, FinalityProof};
     use ledger::state::Totals;
-    use ledger::store::{Table, Write};
+    use ledger::store::Table;
     use protocol::{
         ChargeProfile, ChargerId, EnergyWh, Genesis, GrantId, GroupId, Hash, KeyPair, NodeId,
         PowerW, Signed, SupplyPointId, TariffId, UnixSeconds,

@@ -95,7 +95,11 @@ impl Gateway {
         let node = Node::load(key.clone(), node_config(&config), &store)?;
         check_key(&config, &node, &key)?;
         let (engine, thread) = Engine::start(node, Arc::clone(&store), shell, watch)?;
-        waiting.write(state_dir.join(RECEIPTS_DIR), engine.clone())?;
+        waiting.write(
+            state_dir.join(RECEIPTS_DIR),
+            engine.clone(),
+            Arc::clone(&store),
+        )?;
         let neighbours = Neighbours::new(
             engine.clone(),
             Arc::clone(&store),

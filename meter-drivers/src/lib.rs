@@ -46,6 +46,7 @@ mod asked;
 pub mod block;
 pub mod bus;
 pub mod decode;
+pub mod em580;
 pub mod error;
 pub mod listen;
 pub mod map;
@@ -63,6 +64,10 @@ pub use actuator::{Actuator, ActuatorConfig, ActuatorError, Target};
 pub use block::{Block, Request};
 pub use bus::Bus;
 pub use decode::{Exact, NoNumber, RawValue};
+pub use em580::{
+    Em580, Em580Config, Em580Error, Em580Facts, Em580Failure, Em580IdentificationType,
+    Em580Session, Em580Step,
+};
 pub use error::{Finding, MeterError};
 pub use map::{
     Connection, Energy, MapError, Measurand, Parity, Probe, Quantity, Register, RegisterMap,

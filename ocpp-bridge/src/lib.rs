@@ -29,5 +29,6 @@ pub mod session;
 pub mod v16;
 
 pub use session::{
-    Authorization, ConnectorStatus, EndedCharge, Observation, RunningCharge, StopReason,
+    Authorization, ConnectorStatus, EndedCharge, Observation, RunningCharge, SignedContext,
+    SignedData, SignedMeterValue, StopReason,
 };

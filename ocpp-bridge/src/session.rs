@@ -1,6 +1,7 @@
 //! The charging session as every OCPP version sees it; knows none of them.
 
 mod running_charge;
+mod signed_value;
 
 use protocol::{EnergyWh, IdTag, PowerW, UnixMillis, UnixSeconds};
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use running_charge::{
     Anomaly, DetailPoint, EndedCharge, MAX_ANOMALIES, MAX_DETAIL_POINTS, Noted, RunningCharge,
 };
+pub use signed_value::{SignedContext, SignedData, SignedMeterValue};
 
 /// What the meter of a connector said at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,9 @@ and {"disconnected": ID} if the central system closed the link. Lines on stdin:
     start CONNECTOR TAG METER_START_WH [TIMESTAMP]  data_transfer VENDOR
     meter TRANSACTION CONNECTOR WH [POWER_W]        quit
     stop TRANSACTION METER_STOP_WH [TAG] [TIMESTAMP]
+    signed TRANSACTION CONNECTOR CONTEXT VALUE      stop_signed TRANSACTION METER_STOP_WH TAG CONTEXT VALUE
+
+VALUE is signed data in hex, and sent as the text that the hex stands for.
 """
 
 import argparse
@@ -44,6 +47,11 @@ def request_for(words: list[str]) -> Any | None:
             return call.StartTransaction(int(connector), tag, int(wh), *(timestamp or [now()]))
         case ["meter", transaction, connector, wh, *power_w] if len(power_w) < 2:
             return call.MeterValues(int(connector), [meter_value(wh, *power_w)], int(transaction))
+        case ["signed", transaction, connector, context, value]:
+            return call.MeterValues(int(connector), [signed(context, value)], int(transaction))
+        case ["stop_signed", transaction, wh, tag, context, value]:
+            data = [signed(context, value)]
+            return call.StopTransaction(int(wh), now(), int(transaction), id_tag=tag, transaction_data=data)
         case ["stop", transaction, wh]:
             return call.StopTransaction(int(wh), now(), int(transaction))
         case ["stop", transaction, wh, tag, *timestamp] if len(timestamp) < 2:
@@ -62,6 +70,15 @@ def meter_value(wh: str, power_w: str | None = None) -> dict[str, Any]:
 def sample(measurand: str, value: str, unit: str) -> dict[str, str]:
     """One sampled value, taken at the meter value interval."""
     return {"value": value, "context": "Sample.Periodic", "measurand": measurand, "unit": unit}
+
+
+def signed(context: str, value: str) -> dict[str, Any]:
+    """One signed sample."""
+    text = bytes.fromhex(value).decode()
+    return {
+        "timestamp": now(),
+        "sampled_value": [{"value": text, "context": context, "format": "SignedData"}],
+    }
 
 
 def now() -> str:

@@ -5,7 +5,8 @@ signature is made with the packages that it verifies with: cryptography, and ecd
 
 Lines on stdin, each a JSON object that is answered by one JSON line:
 
-    {"sign": {"algorithm": A, "payload": {...}}}   {"signed": {"text": T, "key": HEX}}, a fresh key
+    {"sign": {"algorithm": A, "payload": {...}}}   {"signed": {"text": T, "key": HEX}}, a fresh key;
+                                                   with "secret": HEX the key of that number
     {"verify": {"text": T, "key": HEX}}            {"verified": true or false}, or
                                                    {"verified": false, "refused": REASON}
     {"verify_file": PATH}                          {"verified": [...]}, one a record in the XML
@@ -41,7 +42,7 @@ CURVES: dict[str, type[ec.EllipticCurve]] = {
 HASHES = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}
 
 
-def sign(algorithm: str, payload: dict[str, Any]) -> dict[str, Any]:
+def sign(algorithm: str, payload: dict[str, Any], secret: str | None = None) -> dict[str, Any]:
     _, curve, hash_name = algorithm.split("-")
     unsigned = OCMF.model_construct(
         header="OCMF",
@@ -49,12 +50,12 @@ def sign(algorithm: str, payload: dict[str, Any]) -> dict[str, Any]:
         signature=Signature.model_construct(SA=algorithm, SE=None, SM=None, SD=""),
     )
     header, written, _ = unsigned.to_string().split("|")
-    der, key = signature(curve, hash_name, written.encode())
+    der, key = signature(curve, hash_name, written.encode(), secret)
     section = json.dumps({"SA": algorithm, "SD": der.hex()})
     return {"signed": {"text": "|".join([header, written, section]), "key": key.hex()}}
 
 
-def signature(curve: str, hash_name: str, data: bytes) -> tuple[bytes, bytes]:
+def signature(curve: str, hash_name: str, data: bytes, number: str | None) -> tuple[bytes, bytes]:
     """The signature and the key that verifies it, as DER."""
     if curve == "secp192k1":
         secret = ecdsa.SigningKey.generate(fallback._secp192k1())
@@ -62,7 +63,10 @@ def signature(curve: str, hash_name: str, data: bytes) -> tuple[bytes, bytes]:
         digest = getattr(hashlib, hash_name.lower())
         signed = secret.sign(data, hashfunc=digest, sigencode=encode)
         return signed, secret.verifying_key.to_der()
-    private = ec.generate_private_key(CURVES[curve]())
+    if number is None:
+        private = ec.generate_private_key(CURVES[curve]())
+    else:
+        private = ec.derive_private_key(int(number, 16), CURVES[curve]())
     key = private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

@@ -101,6 +101,12 @@ impl Gateway {
         }
     }
 
+    /// Knows the key of the meter that signs; after [`Gateway::outlet`].
+    #[must_use]
+    pub fn signed_meter_key(self, key: &str) -> Self {
+        self.with(format_args!("signed_meter_key = \"{key}\"\n"))
+    }
+
     /// Knows an OCPP charger with these outlets.
     #[must_use]
     pub fn charge_point(self, id: &str, outlets: &[&str]) -> Self {

@@ -134,8 +134,8 @@ impl Charges {
         while let Some(older) = running.open_at(&record.outlet).cloned() {
             let (older, at, register) = overtaken(older, &begin, read.as_ref());
             let ended = older.charge.clone().end(at, register, StopReason::Other);
-            let (write, input) = self.close(running, older, &ended);
-            writes.push(write);
+            let (closing, input) = self.close(running, older, &ended);
+            writes.extend(closing);
             inputs.extend(input);
         }
         running.last_transaction += 1;

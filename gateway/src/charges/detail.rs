@@ -7,6 +7,7 @@ use ocpp_bridge::session::{Anomaly, EndedCharge};
 use protocol::{EnergyWh, PowerW, UnixMillis, canonical};
 
 use super::{Record, Source};
+use crate::signed::{Judged, SignedDetail};
 
 /// A charge of fewer steps of its register than this is marked in its detail.
 const FEW_STEPS: u64 = 100;
@@ -15,37 +16,45 @@ const SLACK_WH: u64 = 100;
 
 /// What a profile's detail hash covers; node and provider keep it.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct ChargeDetail {
-    /// 1.
-    pub(crate) version: u8,
+pub struct ChargeDetail {
+    /// 2.
+    pub version: u8,
     /// Names the charge; makes two equal charges differ.
-    pub(crate) id: [u8; 16],
+    pub id: [u8; 16],
     /// Model of the meter; empty where the charger's own register is billed.
-    pub(crate) meter_model: String,
+    pub meter_model: String,
     /// Serial number of the meter, where it tells one.
-    pub(crate) meter_serial: String,
+    pub meter_serial: String,
     /// Step of the register, in thousandths of a Wh.
-    pub(crate) resolution_mwh: u64,
+    pub resolution_mwh: u64,
     /// Fewer than 100 steps of the register: the energy is coarse.
-    pub(crate) is_coarse: bool,
+    pub is_coarse: bool,
     /// The highest power was not measured, it is the average.
-    pub(crate) is_average_power: bool,
+    pub is_average_power: bool,
     /// Why the charge ended.
-    pub(crate) reason: String,
+    pub reason: String,
     /// The register at each quarter of an hour.
-    pub(crate) quarters: Vec<(UnixMillis, EnergyWh)>,
+    pub quarters: Vec<(UnixMillis, EnergyWh)>,
+    /// What the meter signed of it.
+    pub signed: SignedDetail,
 }
 
 pub(super) fn measured(
     record: &Record,
     ended: &EndedCharge,
     max_power: Option<PowerW>,
+    judged: &Judged,
 ) -> MeasuredCharge {
     let hold = record
         .hold
         .clone()
         .or_else(|| ended.anomalies.first().map(in_words))
         .or_else(|| too_much(ended, max_power));
+    // Whoever looks at the charge has to know both.
+    let hold = match (hold, &judged.hold) {
+        (Some(one), Some(other)) => Some(format!("{one}; {other}")),
+        (one, other) => one.or_else(|| other.clone()),
+    };
     let start = ended.started_at.seconds();
     MeasuredCharge {
         id: record.id,
@@ -56,27 +65,31 @@ pub(super) fn measured(
         register_start: ended.register_start,
         energy: ended.energy,
         max_power: ended.max_power,
-        detail: canonical(&detail(record, ended)),
+        detail: canonical(&detail(record, ended, judged.detail.clone())),
         hold,
     }
 }
 
-fn detail(record: &Record, ended: &EndedCharge) -> ChargeDetail {
-    let (meter_model, meter_serial, resolution_mwh) = match &record.source {
-        Source::Charger => (String::new(), String::new(), 1_000),
-        Source::Meter {
-            model,
-            serial,
-            resolution_mwh,
-            ..
-        } => {
+/// Step of what is billed, in thousandths of a Wh. A reading is whole Wh, however fine the register
+/// is.
+pub(super) fn resolution_mwh(source: &Source) -> u64 {
+    match source {
+        Source::Charger => 1_000,
+        Source::Meter { resolution_mwh, .. } => (*resolution_mwh).max(1_000),
+    }
+}
+
+fn detail(record: &Record, ended: &EndedCharge, signed: SignedDetail) -> ChargeDetail {
+    let resolution_mwh = resolution_mwh(&record.source);
+    let (meter_model, meter_serial) = match &record.source {
+        Source::Charger => (String::new(), String::new()),
+        Source::Meter { model, serial, .. } => {
             let serial = serial.clone().unwrap_or_default();
-            // A reading is whole Wh, however fine the register is.
-            (model.clone(), serial, (*resolution_mwh).max(1_000))
+            (model.clone(), serial)
         }
     };
     ChargeDetail {
-        version: 1,
+        version: 2,
         id: record.id,
         meter_model,
         meter_serial,
@@ -89,6 +102,7 @@ fn detail(record: &Record, ended: &EndedCharge) -> ChargeDetail {
             .iter()
             .map(|point| (point.at, point.register))
             .collect(),
+        signed,
     }
 }
 
@@ -146,7 +160,8 @@ mod tests {
             .charge
             .clone()
             .end(at, EnergyWh(1_000 + energy), StopReason::Local);
-        let measured = measured(&record, &ended, Some(PowerW(11_000)));
+        let judged = crate::charges::signed::unsigned(&record, &ended);
+        let measured = measured(&record, &ended, Some(PowerW(11_000)), &judged);
         assert_eq!(measured.hold.as_deref(), expected_hold);
         measured
     }

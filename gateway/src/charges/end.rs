@@ -5,7 +5,9 @@ use ledger::store::Write;
 use ocpp_bridge::session::{EndedCharge, RunningCharge, StopReason};
 use protocol::{EnergyWh, UnixMillis};
 
-use super::{ChargeError, Charges, RUNNING, Record, Running, Source, detail, doubt, is_near, put};
+use super::{
+    ChargeError, Charges, RUNNING, Record, Running, Source, detail, doubt, is_near, put, signed,
+};
 use crate::meters::CheckedReading;
 
 /// What ends a charge.
@@ -44,8 +46,8 @@ impl Charges {
             let record = running.open(transaction).cloned()?;
             let (record, at, register) = self.final_register(record, &end, read);
             let ended = record.charge.clone().end(at, register, end.reason);
-            let (write, input) = self.close(running, record, &ended);
-            let stored = self.queue(vec![write], input.into_iter().collect());
+            let (writes, input) = self.close(running, record, &ended);
+            let stored = self.queue(writes, input.into_iter().collect());
             Some(stored.map(|stored| (ended, stored)))
         });
         let Some(closed) = closed else {
@@ -102,11 +104,19 @@ impl Charges {
         running: &mut Running,
         mut record: Record,
         ended: &EndedCharge,
-    ) -> (Write, Option<Input>) {
+    ) -> (Vec<Write>, Option<Input>) {
         let transaction = record.charge.transaction_id;
         let outlet = self.config.outlets.get(&record.outlet);
-        let measured = detail::measured(&record, ended, outlet.map(|outlet| outlet.max_power));
+        let judged = signed::judged(running, &record, ended, outlet);
+        let max_power = outlet.map(|outlet| outlet.max_power);
+        let measured = detail::measured(&record, ended, max_power, &judged);
         tracing::info!(transaction, energy_wh = ended.energy.0, "charge ends");
+        // Nothing measured and nothing in doubt: there is nothing to bill.
+        let is_billable = ended.energy.0 > 0 || measured.hold.is_some();
+        let mut writes = match is_billable {
+            true => signed::kept(running, &measured.detail, &judged),
+            false => Vec::new(),
+        };
         let write = if self.is_reported(&record.charge) {
             // Kept until the central system's side has it in its journal.
             record.ended = Some(ended.clone());
@@ -117,9 +127,8 @@ impl Charges {
             running.records.remove(&transaction);
             Write::delete(RUNNING, transaction.to_be_bytes())
         };
-        // Nothing measured and nothing in doubt: there is nothing to bill.
-        let is_billable = ended.energy.0 > 0 || measured.hold.is_some();
-        (write, is_billable.then_some(Input::Ended(measured)))
+        writes.push(write);
+        (writes, is_billable.then_some(Input::Ended(measured)))
     }
 
     fn is_reported(&self, charge: &RunningCharge) -> bool {

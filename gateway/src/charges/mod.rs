@@ -14,6 +14,7 @@ mod observe;
 mod record;
 mod recover;
 mod settings;
+mod signed;
 mod southbound;
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ledger::node::{Decision, Input, Node};
 use ledger::store::{Engine, Store, StoreError, Table, Write};
-use protocol::{IdTag, UnixMillis};
+use protocol::{Hash, IdTag, UnixMillis};
 use tokio::sync::{MutexGuard, oneshot};
 
 use crate::authorizer::Authorizer;
 use crate::clock::{Clock, MAX_STEP_MS};
 use crate::config::Config;
 use crate::meters::Meters;
+use crate::signed::PAGES;
 pub(crate) use begin::Begin;
+pub use detail::ChargeDetail;
 pub(crate) use end::End;
 pub(crate) use record::{Record, Source};
 
@@ -72,6 +75,8 @@ pub(crate) struct Charges {
 struct Running {
     records: BTreeMap<i32, Record>,
     last_transaction: i32,
+    /// The last signed page that was billed, by the hash of the meter's key.
+    pages: BTreeMap<Hash, u64>,
 }
 
 impl Running {
@@ -122,6 +127,11 @@ impl Charges {
             last_transaction: store.get(COUNTERS, TRANSACTION_KEY)?.unwrap_or(0),
             ..Running::default()
         };
+        store.for_each(PAGES, |key, page: u64| {
+            if let Ok(meter) = <[u8; 32]>::try_from(key) {
+                running.pages.insert(Hash(meter), page);
+            }
+        })?;
         for text in store.all::<String>(RUNNING)? {
             match Record::from_json(&text) {
                 Ok(mut record) => {

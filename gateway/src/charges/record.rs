@@ -1,7 +1,9 @@
 //! A running charge as it is stored.
 
 use meter_drivers::Reading;
-use ocpp_bridge::session::{DetailPoint, EndedCharge, Observation, RunningCharge};
+use ocpp_bridge::session::{
+    DetailPoint, EndedCharge, Observation, RunningCharge, SignedMeterValue,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Begin, SAVE_MS, SAVE_WH};
@@ -35,6 +37,9 @@ pub(crate) struct Record {
     pub(crate) saved: DetailPoint,
     /// It is over and in the outbox; only the central system has not heard of it.
     pub(crate) ended: Option<EndedCharge>,
+    /// What its meter signed, as it came.
+    #[serde(default)]
+    pub(crate) signed: Vec<SignedMeterValue>,
     /// Its start is in the journal of the central system's side.
     pub(crate) is_announced: bool,
     /// A restart came in between and the charger cannot tell whether the session goes on: the
@@ -66,6 +71,7 @@ impl Record {
             source,
             hold,
             ended: None,
+            signed: Vec::new(),
             is_announced: false,
             is_interrupted: false,
             newest_reading: 0,

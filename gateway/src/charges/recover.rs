@@ -9,7 +9,7 @@ use meter_drivers::Reading;
 use ocpp_bridge::session::{EndedCharge, StopReason};
 
 use super::record::serial_of;
-use super::{ChargeError, Charges, Record, Source, detail};
+use super::{ChargeError, Charges, Record, Source, detail, signed};
 use crate::meters::MeterState;
 
 impl Charges {
@@ -56,8 +56,8 @@ impl Charges {
             let last = record.charge.last;
             let charge = record.charge.clone();
             let ended = charge.end(last.at, last.register, StopReason::PowerLoss);
-            let (write, input) = self.close(running, record, &ended);
-            let stored = self.queue(vec![write], input.into_iter().chain(gap).collect());
+            let (writes, input) = self.close(running, record, &ended);
+            let stored = self.queue(writes, input.into_iter().chain(gap).collect());
             Some(stored.map(|stored| (ended, Some(stored))))
         });
         let Some(closed) = closed else {
@@ -121,8 +121,15 @@ fn held_gap(record: &mut Record, reading: &Reading) -> Option<Input> {
     gap.charge.started_at = last.at;
     gap.charge.register_start = last.register;
     gap.charge.detail.clear();
+    // What was signed is of the charge that was going on.
+    gap.signed.clear();
     gap.hold = Some("counted by the meter while the gateway was away".to_owned());
     let charge = gap.charge.clone();
     let ended = charge.end(reading.taken_at, reading.register, StopReason::PowerLoss);
-    Some(Input::Ended(detail::measured(&gap, &ended, None)))
+    Some(Input::Ended(detail::measured(
+        &gap,
+        &ended,
+        None,
+        &signed::unsigned(&gap, &ended),
+    )))
 }

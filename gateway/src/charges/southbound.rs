@@ -82,6 +82,13 @@ impl CentralSystemHost for Charges {
     }
 
     async fn observe(&self, report: MeterReport) -> Result<(), HostError> {
+        self.carry_signed(
+            &report.charge_point,
+            report.connector,
+            report.transaction_id,
+            &report.signed,
+        )
+        .await?;
         let observed = Self::observe(
             self,
             &report.charge_point,
@@ -94,6 +101,8 @@ impl CentralSystemHost for Charges {
 
     async fn end(&self, charge: EndCharge) -> Result<Option<Authorization>, HostError> {
         let transaction = charge.transaction_id;
+        self.carry_signed(&charge.charge_point, 0, Some(transaction), &charge.signed)
+            .await?;
         Self::observe(
             self,
             &charge.charge_point,

@@ -3,6 +3,7 @@
 mod ocpp;
 mod restarts;
 mod scene;
+mod signed;
 
 use ocpp_bridge::session::StopReason;
 use protocol::EnergyWh;

@@ -16,6 +16,7 @@ use meter_drivers::{Endpoint, MapError, RegisterMaps};
 use neighbours::NeighboursConfig;
 use protocol::{IdTag, PowerW, PublicKey, UnixMillis};
 
+use crate::signed::SignedMeterKey;
 pub(crate) use control::{CurrentLimitConfig, PlaceConfig, RelayConfig};
 pub(crate) use meters::{MeterConfig, MeterLine, MeterModel};
 
@@ -85,6 +86,8 @@ pub struct OutletConfig {
     pub meter: Option<String>,
     /// What can flow at most.
     pub max_power: PowerW,
+    /// Key of the meter that signs what is charged here, in the charger or beside it.
+    pub(crate) signed_meter_key: Option<SignedMeterKey>,
 }
 
 /// An OCPP charger.
@@ -436,8 +439,21 @@ impl Check<'_> {
             owner: self.id_tag("outlet.owner", &raw.owner)?,
             meter: raw.meter,
             max_power: raw.max_power_w.map_or(DEFAULT_MAX_POWER, PowerW),
+            signed_meter_key: self.signed_meter_key(raw.signed_meter_key)?,
         };
         Ok((id, outlet))
+    }
+
+    fn signed_meter_key(
+        &self,
+        text: Option<String>,
+    ) -> Result<Option<SignedMeterKey>, ConfigError> {
+        let Some(text) = text else { return Ok(None) };
+        SignedMeterKey::parse(&text).map(Some).map_err(|error| {
+            let accepted =
+                format!("{error}; write the public key printed on the meter in hex or base64");
+            self.refuse("outlet.signed_meter_key", &text, &accepted)
+        })
     }
 
     fn modbus_charger(

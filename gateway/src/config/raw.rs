@@ -124,6 +124,7 @@ pub(super) struct Outlet {
     pub(super) owner: String,
     pub(super) meter: Option<String>,
     pub(super) max_power_w: Option<u32>,
+    pub(super) signed_meter_key: Option<String>,
 }
 
 #[derive(Deserialize)]

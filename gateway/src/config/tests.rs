@@ -45,6 +45,15 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
 #[test]
 fn a_value_that_cannot_be_used_is_named_with_what_can() {
     check(
+        (
+            "max_power_w = 22000",
+            "max_power_w = 22000\nsigned_meter_key = \"0409\"",
+        ),
+        "gateway.toml: outlet.signed_meter_key = \"0409\" cannot be used; no public key: it is a \
+         point of no curve of the format; accepted: DER SubjectPublicKeyInfo with a named curve, \
+         SEC 1 point; write the public key printed on the meter in hex or base64",
+    );
+    check(
         ("eastron-sdm630", "sdm63"),
         &format!(
             "gateway.toml: meter.model = \"sdm63\" cannot be used; the models known are {}, sunspec",

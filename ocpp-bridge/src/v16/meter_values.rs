@@ -6,7 +6,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 use super::schema::{SchemaError, Violation};
-use crate::session::Observation;
+use crate::session::{Observation, SignedContext, SignedData, SignedMeterValue};
 
 const IMPORT_REGISTER: &str = "Energy.Active.Import.Register";
 const IMPORT_POWER: &str = "Power.Active.Import";
@@ -41,8 +41,7 @@ struct SampledValue {
 pub(super) fn observations(values: &[MeterValue]) -> Result<Vec<Observation>, SchemaError> {
     let mut found = Vec::new();
     for value in values {
-        let at = UnixMillis::parse_rfc3339(&value.timestamp)
-            .map_err(|_| SchemaError::new("timestamp", Violation::NotATime))?;
+        let at = value.at()?;
         let samples = || {
             value
                 .sampled_value
@@ -62,7 +61,44 @@ pub(super) fn observations(values: &[MeterValue]) -> Result<Vec<Observation>, Sc
     Ok(found)
 }
 
+/// The signed samples, byte for byte: `format` says which they are.
+///
+/// # Source
+/// OCPP 1.6, section 7.45 (ValueFormat).
+pub(super) fn signed_values(values: &[MeterValue]) -> Result<Vec<SignedMeterValue>, SchemaError> {
+    let mut found = Vec::new();
+    for value in values {
+        let at = value.at()?;
+        let signed = value.sampled_value.iter().filter(|it| it.is_signed());
+        found.extend(signed.map(|sample| SignedMeterValue {
+            at,
+            context: match sample.context.as_deref() {
+                Some("Transaction.Begin") => SignedContext::Begin,
+                Some("Transaction.End") => SignedContext::End,
+                _ => SignedContext::Other,
+            },
+            data: SignedData::Text(sample.value.clone()),
+        }));
+    }
+    Ok(found)
+}
+
+impl MeterValue {
+    fn at(&self) -> Result<UnixMillis, SchemaError> {
+        UnixMillis::parse_rfc3339(&self.timestamp)
+            .map_err(|_| SchemaError::new("timestamp", Violation::NotATime))
+    }
+}
+
 impl SampledValue {
+    /// Signed data. Chargers also send a record where a number belongs, without saying what it is.
+    fn is_signed(&self) -> bool {
+        match self.format.as_deref() {
+            Some("SignedData") => true,
+            _ => self.value.trim_start().starts_with("OCMF|"),
+        }
+    }
+
     /// A plain number for the whole outlet: not one phase, not signed, not another place.
     fn is_total(&self) -> bool {
         self.phase.is_none()
@@ -211,6 +247,30 @@ mod tests {
             };
             proptest::prop_assert_eq!(sample.register(), Some(EnergyWh(wh)));
         }
+    }
+
+    #[test]
+    fn signed_data_is_taken_byte_for_byte() {
+        let record = " OCMF|{\"PG\": \"T1\"}|{\"SD\":\"00\"}\n";
+        let samples = json!([
+            {"value": "5"},
+            {"value": record, "format": "SignedData", "context": "Transaction.Begin"},
+            {"value": record, "context": "Transaction.End"},
+            {"value": "4f43", "format": "SignedData"},
+            {"value": "7", "format": "Raw"},
+        ]);
+        let message = json!([{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": samples}]);
+        let values: Vec<MeterValue> = serde_json::from_value(message).expect("samples");
+        let found = signed_values(&values).expect("a time");
+        let told: Vec<_> = found.iter().map(|it| (it.context, &it.data)).collect();
+        let text = |text: &str| SignedData::Text(text.to_owned());
+        let expected = [
+            (SignedContext::Begin, &text(record)),
+            (SignedContext::End, &text(record)),
+            (SignedContext::Other, &text("4f43")),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(observations(&values).expect("a time").len(), 1);
     }
 
     #[test]

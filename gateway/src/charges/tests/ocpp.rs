@@ -21,6 +21,7 @@ fn stop_at(charge_point: &str, transaction_id: i32, register: u64, at: UnixMilli
         at,
         reason: StopReason::Local,
         observations: Vec::new(),
+        signed: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use protocol::{EnergyWh, IdTag, UnixMillis};
 
-use crate::session::{Authorization, ConnectorStatus, Observation, StopReason};
+use crate::session::{Authorization, ConnectorStatus, Observation, SignedMeterValue, StopReason};
 use crate::v16::Refusal;
 
 /// Decides for, and remembers, everything the charge points report.
@@ -32,7 +32,8 @@ pub trait CentralSystemHost: Send + Sync + 'static {
     /// charge points repeat what was not answered.
     fn begin(&self, charge: BeginCharge) -> impl Future<Output = Result<Begun, HostError>> + Send;
 
-    /// Takes in meter values, possibly late, repeated, or of no transaction.
+    /// Takes in meter values, possibly late, repeated, or of no transaction. Signed ones are
+    /// durable when it returns.
     fn observe(&self, report: MeterReport) -> impl Future<Output = Result<(), HostError>> + Send;
 
     /// Ends a transaction, known or not; durable when it returns. Repeating it changes nothing.
@@ -153,6 +154,8 @@ pub struct MeterReport {
     pub transaction_id: Option<i32>,
     /// What was read.
     pub observations: Vec<Observation>,
+    /// What the meter signed.
+    pub signed: Vec<SignedMeterValue>,
 }
 
 /// A StopTransaction.
@@ -172,6 +175,8 @@ pub struct EndCharge {
     pub reason: StopReason,
     /// Readings of the whole charge, sent with its end.
     pub observations: Vec<Observation>,
+    /// What the meter signed, sent with the end.
+    pub signed: Vec<SignedMeterValue>,
 }
 
 /// A StatusNotification.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{CentralSystemHost, EndCharge};
 use crate::session::StopReason;
-use crate::v16::meter_values::{MeterValue, observations};
+use crate::v16::meter_values::{MeterValue, observations, signed_values};
 use crate::v16::schema::{SchemaError, Violation};
 use crate::v16::{Refusal, convert, messages, schema};
 
@@ -60,5 +60,6 @@ fn read(charge_point: &str, payload: &Json) -> Result<EndCharge, SchemaError> {
             .as_ref()
             .map_or(StopReason::Local, convert::stop_reason),
         observations: observations(&request.transaction_data)?,
+        signed: signed_values(&request.transaction_data)?,
     })
 }
