@@ -57,7 +57,7 @@ fn a_meter_that_is_not_there() {
     let words = [
         "yard-meter unreachable",
         &address,
-        "check address, network and power",
+        "check address, network or cable, and power",
     ];
     check_one_line(&mut server, &words);
     assert!(fault(&server).contains("unreachable"));
